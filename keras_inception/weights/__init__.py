@@ -1,0 +1,1 @@
+"""The catalogue of released weight sets, and what loads them."""

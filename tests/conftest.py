@@ -1,0 +1,38 @@
+"""What every test shares: a quiet TensorFlow, a fresh Keras session, and the folder of shared data."""
+
+import os
+
+# Before anything imports them: TensorFlow and Keras read these once.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with data/, weights/ and golden/; the test is skipped where it is absent."""
+    named = os.environ.get("KERAS_INCEPTION_TEST_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no shared test data at {folder}: name the folder in KERAS_INCEPTION_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras() -> Iterator[None]:
+    """Clear Keras's global state after each test that used it, so that names and policies do not leak."""
+    yield
+    if "keras" in sys.modules:
+        import keras
+
+        keras.config.set_dtype_policy("float32")
+        keras.utils.clear_session()

@@ -1,0 +1,1 @@
+"""Training of the networks: recipes, pipeline, objective, run folders."""
