@@ -1,0 +1,91 @@
+"""Everything that the project does with itself, one session each: `nox -l` lists them, `nox -s NAME` runs one.
+
+An environment is made once and used again; `nox --reuse-venv=never -s NAME` makes a new one.
+"""
+
+import configparser
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "wheel", "docs"]
+
+ROOT = Path(__file__).parent
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Train GoogLeNet on real digits, evaluate it, export it, and prove the exports equal."""
+    session.install("-e", ".[train,tflite]")
+    session.run("keras-inception", "quickstart", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite with coverage; what follows `--` goes to pytest."""
+    session.install("-e", ".[train,tflite,jax,test]")
+    coverage = [] if session.posargs else ["--cov", "--cov-report=term"]
+    session.run("pytest", *coverage, *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the tests that are marked slow."""
+    session.install("-e", ".[train,tflite,jax,test]")
+    session.run("pytest", "-m", "slow and not gpu and not torch", *session.posargs)
+
+
+@nox.session
+def torch(session: nox.Session) -> None:
+    """Run the tests that need PyTorch, on the PyTorch backend."""
+    session.install("-e", ".[torch,test]")
+    session.run("pytest", "-m", "torch", *session.posargs, env={"KERAS_BACKEND": "torch"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format and style; `nox -s lint -- --fix` mends what can be mended."""
+    session.install(*extra("lint"))
+    fix = "--fix" in session.posargs
+    session.run("ruff", "format", *([] if fix else ["--diff"]))
+    session.run("ruff", "check", *(["--fix"] if fix else []))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the annotations of the package as it installs: training/ and tflite/ have their real names only there."""
+    session.install("-e", ".[cli,types]")
+    laid_out = ROOT / "build" / "types"
+    shutil.rmtree(laid_out, ignore_errors=True)
+    session.install("--no-deps", "--target", str(laid_out), ".")
+    session.run("mypy", "--package", "keras_inception", env={"MYPYPATH": str(laid_out)})
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, look inside, and use it where nothing but the core dependencies is installed."""
+    folder = Path(session.create_tmp())
+    for old in folder.glob("*.whl"):
+        old.unlink()
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+    (built,) = folder.glob("*.whl")
+    session.install("--force-reinstall", "--no-deps", str(built))
+    session.install(str(built), *extra("test"))
+    session.run("pytest", "tests/test_wheel.py", *session.posargs, env={"KERAS_INCEPTION_WHEEL": str(built)})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site, every warning an error; `nox -s docs -- serve` shows it while you write."""
+    session.install(*extra("docs"))
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+
+
+def extra(name: str) -> list[str]:
+    """The requirements of an extra in setup.cfg, for sessions that do not need the package itself."""
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    return metadata["options.extras_require"][name].split()
