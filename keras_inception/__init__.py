@@ -1,3 +1,53 @@
-"""The Inception family on Keras 3."""
+"""keras-inception: the Inception family on Keras 3.
+
+Importing the package loads neither Keras nor a backend; the first model that is asked for does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from keras_inception import models as _models  # noqa: F401  (registers the networks)
+from keras_inception.registry import ModelEntry, create_model, get_entry, list_models, register
+
+if TYPE_CHECKING:
+    from keras_inception.graph import feature_pyramid
+    from keras_inception.labels import decode_predictions
+    from keras_inception.models.inception_v1 import InceptionV1
+    from keras_inception.numerics import Numerics
+    from keras_inception.preprocessing import Preprocessing, preprocess_input
 
 __version__ = "0.1.0"
+
+_LAZY = {
+    "Numerics": "keras_inception.numerics",
+    "Preprocessing": "keras_inception.preprocessing",
+    "decode_predictions": "keras_inception.labels",
+    "feature_pyramid": "keras_inception.graph",
+    "preprocess_input": "keras_inception.preprocessing",
+} | {entry.function_name: entry.builder.partition(":")[0] for entry in map(get_entry, list_models())}
+
+__all__ = [
+    "InceptionV1",
+    "ModelEntry",
+    "Numerics",
+    "Preprocessing",
+    "create_model",
+    "decode_predictions",
+    "feature_pyramid",
+    "get_entry",
+    "list_models",
+    "preprocess_input",
+    "register",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'keras_inception' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,165 @@
+"""Reading a network as blocks: its table, its multiply-adds, its feature pyramid.
+
+All of it follows from one rule of naming (see `keras_inception.layers`): the layer that ends a unit carries the
+unit's name, and its parts carry it as a prefix. Nothing is stored with a model, so that a model loaded from a file
+reads like a new one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_inception.layers import channel_axis
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """One row of a network's table.
+
+    Attributes:
+        name: Name of the block.
+        output_shape: Shape of its output for one image, without the batch axis.
+        weights: Kernel weights of its convolutions and dense layers, biases and batch norms not counted, as the
+            papers count.
+        parameters: All its trainable weights.
+        multiply_adds: Multiply-adds of its convolutions and dense layers for one image; None where the image size
+            is unknown.
+        layers: Names of its layers, in order.
+    """
+
+    name: str
+    output_shape: tuple[int | None, ...]
+    weights: int
+    parameters: int
+    multiply_adds: int | None
+    layers: tuple[str, ...]
+
+
+def block_of(layer_name: str, names: frozenset[str] | set[str]) -> str:
+    """The block that a layer belongs to: the shortest prefix of its name, cut at `_`, that is a layer's name."""
+    parts = layer_name.split("_")
+    prefixes = ("_".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((prefix for prefix in prefixes if prefix in names), layer_name)
+
+
+def blocks(model: keras.Model) -> dict[str, list[layers.Layer]]:
+    """Groups the layers of a model into blocks, in the order in which the blocks end."""
+    names = {layer.name for layer in model.layers}
+    groups: dict[str, list[layers.Layer]] = {}
+    for layer in model.layers:
+        groups.setdefault(block_of(layer.name, names), []).append(layer)
+    position = {layer.name: index for index, layer in enumerate(model.layers)}
+    return dict(sorted(groups.items(), key=lambda item: position[item[0]]))
+
+
+def block_table(model: keras.Model) -> list[BlockRow]:
+    """Reads a network as the table that its paper prints: a row a block.
+
+    Args:
+        model: A network of this package, built or loaded.
+
+    Returns:
+        The rows, from input to outputs.
+    """
+    rows = []
+    for name, members in blocks(model).items():
+        costs = [_multiply_adds(layer) for layer in members]
+        rows.append(
+            BlockRow(
+                name=name,
+                output_shape=tuple(model.get_layer(name).output.shape[1:]),
+                weights=sum(math.prod(kernel.shape) for layer in members for kernel in kernels(layer)),
+                parameters=sum(math.prod(w.shape) for layer in members for w in layer.trainable_weights),
+                multiply_adds=None if None in costs else sum(cost for cost in costs if cost),
+                layers=tuple(layer.name for layer in members),
+            )
+        )
+    return rows
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-adds of all convolutions and dense layers of a model for one image.
+
+    Raises:
+        ValueError: The image size of the model is unknown.
+    """
+    costs = [_multiply_adds(layer) for layer in model.layers]
+    if None in costs:
+        raise ValueError(
+            f"Multiply-adds need a model with a known image size. Received: input shape {model.input_shape[1:]}."
+        )
+    return sum(cost for cost in costs if cost)
+
+
+def kernels(layer: layers.Layer) -> list[Any]:
+    """The kernels of a convolution or dense layer; empty for other layers."""
+    named = ("depthwise_kernel", "pointwise_kernel") if isinstance(layer, layers.SeparableConv2D) else ("kernel",)
+    return [getattr(layer, name) for name in named if hasattr(layer, name)]
+
+
+def _multiply_adds(layer: layers.Layer) -> int | None:
+    """Multiply-adds of a layer for one image, None where its output size is unknown."""
+    weights = sum(math.prod(kernel.shape) for kernel in kernels(layer))
+    if not weights:
+        return 0
+    shape = layer.output.shape[1:]
+    spatial = shape[1:] if channel_axis() == 1 else shape[:-1]
+    return None if None in spatial else weights * math.prod(spatial)
+
+
+def feature_pyramid(model: keras.Model) -> keras.Model:
+    """Turns a network into a detection backbone: the last block of each stride as a named output.
+
+    Args:
+        model: A network of this package, built or loaded, with its top or without.
+
+    Returns:
+        A model of the same input and weights whose output is the dictionary `{"P1": ..., "P2": ..., ...}`, where
+        `P3` is the last feature map of stride `2 ** 3`. A level that a network skips is left out.
+    """
+    names = {layer.name for layer in model.layers}
+    levels = {}
+    for layer, stride in _strided_features(model):
+        if layer.name == block_of(layer.name, names) and stride > 1 and math.log2(stride).is_integer():
+            levels[f"P{int(math.log2(stride))}"] = layer.output
+    return keras.Model(model.input, levels, name=f"{model.name}_pyramid")
+
+
+def _strided_features(model: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
+    """The layers with feature maps on the way to the network's features, each with its stride, from input on."""
+    strides: dict[str, int] = {}
+    trunk = _trunk(model)
+    for layer in model.layers:
+        if layer.name not in trunk:
+            continue
+        incoming = [strides[parent.name] for parent in _parents(layer) if parent.name in strides]
+        own = getattr(layer, "strides", 1)
+        stride = max(incoming, default=1) * (max(own) if isinstance(own, tuple | list) else own)
+        if len(layer.output.shape) == 4:
+            strides[layer.name] = stride
+            yield layer, stride
+
+
+def _trunk(model: keras.Model) -> set[str]:
+    """Names of the layers that the network's main output depends on: auxiliary heads left out."""
+    outputs = model.output
+    main = outputs["predictions"] if isinstance(outputs, dict) else outputs
+    waiting, seen = [main._keras_history.operation], set()
+    while waiting:
+        layer = waiting.pop()
+        if layer.name not in seen:
+            seen.add(layer.name)
+            waiting.extend(_parents(layer))
+    return seen
+
+
+def _parents(layer: Any) -> list[Any]:
+    """The layers whose outputs a layer reads."""
+    tensors = [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)
+    return [tensor._keras_history.operation for tensor in tensors]

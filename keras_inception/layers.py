@@ -1,0 +1,339 @@
+"""The shared vocabulary of the networks: what a table of a paper is written in, and how it becomes layers.
+
+A branch of an Inception module is a list of the small frozen records below; a module is a list of branches.
+
+Naming: the layer that ends a unit carries the unit's name and its parts carry it as a prefix, so that
+`inception_3a_branch1_a_1x1_conv` belongs to the block `inception_3a`. Everything that speaks of blocks (the
+summary, the drawing, the feature pyramid) relies on this rule alone.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import keras
+from keras import layers, ops
+
+from keras_inception.numerics import Numerics
+
+Padding: TypeAlias = Literal["same", "valid"]
+Tensor: TypeAlias = Any  # a KerasTensor: Keras has no public name for the type
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution with batch normalisation and activation; `batch_norm=False` gives it a bias instead."""
+
+    filters: int
+    kernel: tuple[int, int]
+    stride: int = 1
+    padding: Padding = "same"
+    groups: int = 1
+    activation: str | None = "relu"
+    batch_norm: bool = True
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A max or average pool."""
+
+    kind: Literal["max", "avg"]
+    size: int
+    stride: int = 1
+    padding: Padding = "same"
+
+
+@dataclass(frozen=True)
+class LRN:
+    """Local response normalisation across channels."""
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Operations side by side on the same input, which end a branch; their outputs are concatenated."""
+
+    branches: tuple[Op, ...]
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """A dense layer with bias and ReLU, after flattening."""
+
+    units: int
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout, active in training alone."""
+
+    rate: float
+
+
+Op: TypeAlias = Conv | Pool | LRN | Fork | FullyConnected | Dropout
+Branch: TypeAlias = Sequence[Op]
+Module: TypeAlias = Sequence[Branch]
+
+
+def conv(filters: int, kernel: int | tuple[int, int], **options: Any) -> Conv:
+    """A `Conv`; `kernel` may be one number for a square kernel."""
+    return Conv(filters, (kernel, kernel) if isinstance(kernel, int) else kernel, **options)
+
+
+def max_pool(size: int, stride: int = 1, padding: Padding = "same") -> Pool:
+    """A max `Pool`."""
+    return Pool("max", size, stride, padding)
+
+
+def avg_pool(size: int, stride: int = 1, padding: Padding = "same") -> Pool:
+    """An average `Pool`."""
+    return Pool("avg", size, stride, padding)
+
+
+def fork(*branches: Op) -> Fork:
+    """A `Fork` of single operations."""
+    return Fork(branches)
+
+
+def map_ops(table: Any, change: Callable[[Op], Op]) -> Any:
+    """Returns the table (an operation, a branch, a module or a mapping of them) with every operation changed."""
+    if isinstance(table, Mapping):
+        return {name: map_ops(value, change) for name, value in table.items()}
+    if isinstance(table, list | tuple):
+        return [map_ops(value, change) for value in table]
+    if isinstance(table, Fork):
+        return Fork(tuple(change(op) for op in table.branches))
+    return change(table)
+
+
+def scale_width(table: Any, alpha: float, min_width: int = 16) -> Any:
+    """Returns the table with every layer's width multiplied by `alpha`.
+
+    The rule is TF-Slim's `depth_multiplier`: rounded down, and not under `min_width` when `alpha` is under 1.
+    """
+    if alpha == 1.0:
+        return table
+
+    def change(op: Op) -> Op:
+        if isinstance(op, Conv):
+            return replace(op, filters=scaled(op.filters, alpha, min_width))
+        if isinstance(op, FullyConnected):
+            return replace(op, units=scaled(op.units, alpha, min_width))
+        return op
+
+    return map_ops(table, change)
+
+
+def scaled(width: int, alpha: float, min_width: int = 16) -> int:
+    """The width times `alpha`, rounded down; not under `min_width` (nor over `width`) when `alpha` is under 1."""
+    return int(width * alpha) if alpha >= 1 else max(int(width * alpha), min(width, min_width))
+
+
+def channel_axis() -> int:
+    """The axis of the channels in a batch of images, by Keras's data format."""
+    return 1 if keras.config.image_data_format() == "channels_first" else -1
+
+
+def spatial_size(x: Tensor) -> tuple[int | None, int | None]:
+    """Height and width of a batch of images, None where unknown."""
+    shape = x.shape
+    return (shape[2], shape[3]) if channel_axis() == 1 else (shape[1], shape[2])
+
+
+def conv_bn(
+    x: Tensor,
+    filters: int,
+    kernel: int | tuple[int, int],
+    *,
+    name: str,
+    numerics: Numerics,
+    stride: int = 1,
+    padding: Padding = "same",
+    groups: int = 1,
+    activation: str | None = "relu",
+    batch_norm: bool = True,
+) -> Tensor:
+    """Convolution, batch normalisation and activation, the unit of which all these networks are made.
+
+    The weighted layers are `NAME_conv` and `NAME_bn`; the activation, which ends the unit, is `NAME`.
+    """
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    normalised = batch_norm and numerics.batch_norm
+    x, padding = pad_for_stride(x, kernel, stride, padding, name=name, numerics=numerics)
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        strides=stride,
+        padding=padding,
+        groups=groups,
+        use_bias=numerics.conv_bias or not normalised,
+        name=f"{name}_conv",
+    )(x)
+    if normalised:
+        x = batch_normalization(x, name=f"{name}_bn", numerics=numerics)
+    return x if activation is None else layers.Activation(activation, name=name)(x)
+
+
+def batch_normalization(x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+    """Batch normalisation over the channels under the given numerics."""
+    return layers.BatchNormalization(
+        axis=channel_axis(), momentum=numerics.momentum, epsilon=numerics.epsilon, scale=numerics.scale, name=name
+    )(x)
+
+
+def pad_for_stride(
+    x: Tensor, kernel: tuple[int, int], stride: int, padding: Padding, *, name: str, numerics: Numerics
+) -> tuple[Tensor, Padding]:
+    """Pads a strided "same" convolution the way PyTorch does where the numerics ask for it.
+
+    Returns:
+        The input, padded or not, and the padding that is left for the convolution to do.
+    """
+    if numerics.padding == "same" or padding == "valid" or stride == 1 or kernel == (1, 1):
+        return x, padding
+    return layers.ZeroPadding2D((kernel[0] // 2, kernel[1] // 2), name=f"{name}_pad")(x), "valid"
+
+
+def pool(x: Tensor, op: Pool, *, name: str, numerics: Numerics, signed: bool = False) -> Tensor:
+    """A max or average pool under the given numerics; the layer that ends it carries the name.
+
+    Args:
+        x: Batch of feature maps.
+        op: The pool.
+        name: Name of the layer.
+        numerics: The conventions of padding.
+        signed: The input may be negative. Max pools pad with minus infinity; after a ReLU, padding with zeros is
+            the same and cheaper.
+    """
+    if op.kind == "avg":
+        if numerics.count_padding and op.padding == "same":
+            x = layers.ZeroPadding2D(op.size // 2, name=f"{name}_pad")(x)
+            return layers.AveragePooling2D(op.size, op.stride, padding="valid", name=name)(x)
+        return layers.AveragePooling2D(op.size, op.stride, padding=op.padding, name=name)(x)
+    if op.padding == "valid" or op.stride == 1 or (numerics.padding == "same" and not numerics.ceil_pool):
+        return layers.MaxPooling2D(op.size, op.stride, padding=op.padding, name=name)(x)
+    if numerics.ceil_pool:
+        after = tuple(_ceil_padding(size, op) for size in spatial_size(x))
+        if any(after):
+            x = layers.ZeroPadding2D(((0, after[0]), (0, after[1])), name=f"{name}_pad")(x)
+    elif signed:
+        # Windows of stride 1 under SAME start at -1 just like PyTorch's; every stride-th of them is what it keeps.
+        x = layers.MaxPooling2D(op.size, 1, padding="same", name=f"{name}_window")(x)
+        return layers.MaxPooling2D(1, op.stride, name=name)(x)
+    else:
+        x = layers.ZeroPadding2D(op.size // 2, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(op.size, op.stride, padding="valid", name=name)(x)
+
+
+def _ceil_padding(size: int | None, op: Pool) -> int:
+    """Rows to add after the input so that the last window of a ceil-mode pool fits; an unknown size counts as even."""
+    size = size if size is not None else 2 * op.size
+    return math.ceil(max(size - op.size, 0) / op.stride) * op.stride + op.size - size
+
+
+def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> list[Tensor]:
+    """Applies one operation; a `Fork` gives several outputs, every other one a single one."""
+    match op:
+        case Conv():
+            return [conv_bn(x, **vars(op), name=name, numerics=numerics)]
+        case Pool():
+            return [pool(x, op, name=name, numerics=numerics)]
+        case LRN():
+            return [LocalResponseNormalization(name=name)(x)]
+        case FullyConnected():
+            x = layers.Flatten(name=f"{name}_flatten")(x) if len(x.shape) > 2 else x
+            return [layers.Dense(op.units, activation="relu", name=name)(x)]
+        case Dropout():
+            return [layers.Dropout(op.rate, name=name)(x)]
+    raise TypeError(f"An operation of a module is one of {Op}. Received: {op!r}.")
+
+
+def sequence(x: Tensor, table: Mapping[str, Op], *, numerics: Numerics) -> Tensor:
+    """Applies named operations one after the other."""
+    for name, op in table.items():
+        (x,) = apply(op, x, name=name, numerics=numerics)
+    return x
+
+
+def branch(x: Tensor, ops: Branch, *, name: str, numerics: Numerics) -> list[Tensor]:
+    """Applies one branch of a module; its operations are lettered as in TF-Slim: `NAME_a_1x1`, `NAME_b_3x3`."""
+    letters = iter(string.ascii_lowercase)
+    outputs = [x]
+    for op in ops:
+        parts = op.branches if isinstance(op, Fork) else (op,)
+        (x,) = outputs
+        outputs = [y for part in parts for y in apply(part, x, name=_op_name(name, letters, part), numerics=numerics)]
+    return outputs
+
+
+def _op_name(name: str, letters: Any, op: Op) -> str:
+    label = f"{op.kernel[0]}x{op.kernel[1]}" if isinstance(op, Conv) else type(op).__name__.lower()
+    return f"{name}_{next(letters)}_{label}"
+
+
+def inception_module(x: Tensor, module: Module, *, name: str, numerics: Numerics) -> Tensor:
+    """Applies the branches of a module side by side and concatenates them in the table's order."""
+    outputs = [
+        y for index, ops_ in enumerate(module) for y in branch(x, ops_, name=f"{name}_branch{index}", numerics=numerics)
+    ]
+    return layers.Concatenate(axis=channel_axis(), name=name)(outputs)
+
+
+@keras.saving.register_keras_serializable("keras_inception")
+class LocalResponseNormalization(layers.Layer):
+    """Local response normalisation across channels (Krizhevsky et al., 2012), which Keras does not have.
+
+    `y = x / (bias + alpha * s) ** beta`, where `s` is the sum of the squares of the `2 * depth_radius + 1` channels
+    around each one. `alpha` multiplies the sum, as in TensorFlow; Caffe and PyTorch divide theirs by the number of
+    channels first, so that BVLC GoogLeNet's 1e-4 over 5 channels is 2e-5 here.
+
+    Computes in float32 under mixed precision: squares of activations overflow float16.
+
+    Args:
+        depth_radius: Channels on each side.
+        bias: The constant.
+        alpha: Scale of the sum of squares.
+        beta: Exponent.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self, depth_radius: int = 2, bias: float = 1.0, alpha: float = 2e-5, beta: float = 0.75, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.depth_radius = depth_radius
+        self.bias = bias
+        self.alpha = alpha
+        self.beta = beta
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Normalises a batch of feature maps of any shape with channels."""
+        x = ops.cast(inputs, "float32") if self.compute_dtype in ("float16", "bfloat16") else inputs
+        axis, rank, width = channel_axis() % len(x.shape), len(x.shape), 2 * self.depth_radius + 1
+        channels = x.shape[axis]
+        padding = [(self.depth_radius, self.depth_radius) if i == axis else (0, 0) for i in range(rank)]
+        squares = ops.pad(ops.square(x), padding)
+        windows = [
+            squares[tuple(slice(start, start + channels) if i == axis else slice(None) for i in range(rank))]
+            for start in range(width)
+        ]
+        total = sum(windows[1:], windows[0])
+        return ops.cast(x * (self.bias + self.alpha * total) ** -self.beta, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the layer."""
+        own = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **own}
+
+
+def full_precision() -> str:
+    """The dtype for what must not be rounded to 16 bits (inputs in 0..255, probabilities) under the global policy."""
+    dtype = keras.config.dtype_policy().compute_dtype
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
