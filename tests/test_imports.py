@@ -1,0 +1,104 @@
+"""The direction between the rooms, read from their imports, and what importing the package loads."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_inception
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {
+    "keras_inception": ROOT / "keras_inception",
+    "keras_inception.training": ROOT / "training",
+    "keras_inception.tflite": ROOT / "tflite",
+}
+FILES = [(room, path) for room, folder in ROOMS.items() for path in sorted(folder.rglob("*.py"))]
+STANDARD_LIBRARY = set(sys.stdlib_module_names)
+
+
+def module_name(room: str, path: Path) -> str:
+    parts = path.relative_to(ROOMS[room]).with_suffix("").parts
+    return ".".join([room, *(part for part in parts if part != "__init__")])
+
+
+def imports(path: Path, module: str) -> set[str]:
+    """Full names of all that a file imports, at its top or inside functions, as in `from a.b import c`: a.b.c."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def strangers(path: Path, module: str) -> set[str]:
+    """Top-level packages from outside the project and the standard library."""
+    return {name.partition(".")[0] for name in imports(path, module)} - STANDARD_LIBRARY - {"keras_inception"}
+
+
+@pytest.mark.parametrize(("room", "path"), FILES, ids=[str(path.relative_to(ROOT)) for _, path in FILES])
+def test_a_file_imports_only_what_its_room_may(room: str, path: Path):
+    module = module_name(room, path)
+    names = imports(path, module)
+    own = {name for name in names if within(name, "keras_inception")}
+    if within(module, "keras_inception.cli"):
+        return  # the command ties the rooms together; the next test holds it to lazy imports
+    if room == "keras_inception":
+        assert strangers(path, module) <= {"keras", "numpy"}
+        assert not [name for name in own if within(name, "keras_inception.training", "keras_inception.tflite")]
+        assert not [name for name in own if within(name, "keras_inception.cli")]
+    else:
+        public = {f"keras_inception.{name}" for name in keras_inception.__all__} | {"keras_inception"}
+        assert {name for name in own if not within(name, room)} <= public
+    if within(module, "keras_inception.models"):
+        assert not [name for name in own if within(name, "keras_inception.weights")]
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level packages that a fresh Python has loaded after running `code`."""
+    script = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True, cwd=ROOT.parent
+    )
+    return set(result.stdout.splitlines()[-1].split())
+
+
+HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "sklearn", "tensorflow_datasets", "ai_edge_litert"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import keras_inception; assert keras_inception.list_models()",
+        "import keras_inception.training as t; assert t.load_recipe('digits').recipe",
+        "import keras_inception.tflite",
+    ],
+    ids=["networks", "training", "tflite"],
+)
+def test_importing_a_room_loads_no_framework(code: str):
+    assert not loaded_after(code) & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["export", "--help"], ["models"]])
+def test_the_command_answers_without_a_framework(arguments: list[str]):
+    code = f"""
+from keras_inception.cli import main
+try:
+    main({arguments!r})
+except SystemExit as leaving:
+    assert not leaving.code
+"""
+    assert not loaded_after(code) & HEAVY
