@@ -251,11 +251,20 @@ def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> list[Tensor]:
     raise TypeError(f"An operation of a module is one of {Op}. Received: {op!r}.")
 
 
-def sequence(x: Tensor, table: Mapping[str, Op], *, numerics: Numerics) -> Tensor:
-    """Applies named operations one after the other."""
-    for name, op in table.items():
-        (x,) = apply(op, x, name=name, numerics=numerics)
-    return x
+def stages(x: Tensor, table: Mapping[str, Module | Op], *, numerics: Numerics) -> tuple[Tensor, dict[str, Tensor]]:
+    """Applies the named modules and operations of a network's table one after the other.
+
+    Returns:
+        The last output, and every output by name.
+    """
+    endpoints = {}
+    for name, block in table.items():
+        if isinstance(block, Sequence):
+            x = inception_module(x, block, name=name, numerics=numerics)
+        else:
+            (x,) = apply(block, x, name=name, numerics=numerics)
+        endpoints[name] = x
+    return x, endpoints
 
 
 def branch(x: Tensor, ops: Branch, *, name: str, numerics: Numerics) -> list[Tensor]:

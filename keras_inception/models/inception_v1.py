@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import keras
 
@@ -30,11 +30,10 @@ from keras_inception.layers import (
     Tensor,
     avg_pool,
     conv,
-    inception_module,
     map_ops,
     max_pool,
     scale_width,
-    sequence,
+    stages,
 )
 from keras_inception.numerics import SLIM, Numerics
 
@@ -170,19 +169,10 @@ def InceptionV1(
     if dropout is None:
         dropout = 0.4 if variant == "paper" else 0.2
 
-    def body(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        endpoints = {}
-        for block, ops in table(variant, naive=naive, stem=stem, alpha=alpha).items():
-            if isinstance(ops, list):
-                x = inception_module(x, ops, name=block, numerics=numerics)
-            else:
-                x = sequence(x, {block: cast(Op, ops)}, numerics=numerics)
-            endpoints[block] = x
-        return x, endpoints
-
+    blocks = table(variant, naive=naive, stem=stem, alpha=alpha)
     return assemble(
         "inception_v1",
-        body,
+        lambda x: stages(x, blocks, numerics=numerics),
         include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
