@@ -56,24 +56,19 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the annotations of the package as it installs: training/ and tflite/ have their real names only there."""
+    """Check the annotations of the package as it installs."""
     session.install("-e", ".[cli,types]")
-    laid_out = ROOT / "build" / "types"
-    shutil.rmtree(laid_out, ignore_errors=True)
-    session.install("--no-deps", "--target", str(laid_out), ".")
-    session.run("mypy", "--package", "keras_inception", env={"MYPYPATH": str(laid_out)})
+    session.run("mypy", "--package", "keras_inception", env={"MYPYPATH": lay_out(session)})
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, look inside, and use it where nothing but the core dependencies is installed."""
-    folder = Path(session.create_tmp())
-    for old in folder.glob("*.whl"):
-        old.unlink()
+    folder = fresh_build_folder(session)
     session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
     (built,) = folder.glob("*.whl")
     session.install("--force-reinstall", "--no-deps", str(built))
-    session.install(str(built), *extra("test"))
+    session.install(str(built), *extra("jax"), *extra("test"))
     session.run("pytest", "tests/test_wheel.py", *session.posargs, env={"KERAS_INCEPTION_WHEEL": str(built)})
 
 
@@ -81,7 +76,23 @@ def wheel(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site, every warning an error; `nox -s docs -- serve` shows it while you write."""
     session.install(*extra("docs"))
+    lay_out(session)
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+
+
+def lay_out(session: nox.Session) -> str:
+    """Lay the package out under build/SESSION as it installs: training/ and tflite/ have their names only there."""
+    folder = fresh_build_folder(session)
+    session.install("--no-deps", "--target", str(folder), ".")
+    return str(folder)
+
+
+def fresh_build_folder(session: nox.Session) -> Path:
+    """Empty build/SESSION, and build/lib with it: setuptools would pack what an earlier build left there."""
+    folder = ROOT / "build" / session.name
+    for old in (folder, ROOT / "build" / "lib"):
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
 
 
 def extra(name: str) -> list[str]:
