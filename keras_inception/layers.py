@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import keras
-from keras import layers, ops
+from keras import layers
 
+from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization, channel_axis
 from keras_inception.numerics import Numerics
 
 Padding: TypeAlias = Literal["same", "valid"]
@@ -132,11 +133,6 @@ def scaled(width: int, alpha: float, min_width: int = 16) -> int:
     return int(width * alpha) if alpha >= 1 else max(int(width * alpha), min(width, min_width))
 
 
-def channel_axis() -> int:
-    """The axis of the channels in a batch of images, by Keras's data format."""
-    return 1 if keras.config.image_data_format() == "channels_first" else -1
-
-
 def spatial_size(x: Tensor) -> tuple[int | None, int | None]:
     """Height and width of a batch of images, None where unknown."""
     shape = x.shape
@@ -172,6 +168,53 @@ def conv_bn(
         use_bias=numerics.conv_bias or not normalised,
         name=f"{name}_conv",
     )(x)
+    return _finish_unit(x, activation, normalised, name=name, numerics=numerics)
+
+
+def depthwise_bn(
+    x: Tensor, kernel: int, *, name: str, numerics: Numerics, stride: int = 1, activation: str | None = "relu"
+) -> Tensor:
+    """Depthwise convolution (one filter a channel), batch normalisation and activation; named like `conv_bn`."""
+    x, padding = pad_for_stride(x, (kernel, kernel), stride, "same", name=name, numerics=numerics)
+    x = layers.DepthwiseConv2D(
+        kernel,
+        strides=stride,
+        padding=padding,
+        use_bias=numerics.conv_bias or not numerics.batch_norm,
+        name=f"{name}_conv",
+    )(x)
+    return _finish_unit(x, activation, numerics.batch_norm, name=name, numerics=numerics)
+
+
+def sep_conv_bn(
+    x: Tensor,
+    filters: int,
+    kernel: int,
+    *,
+    name: str,
+    numerics: Numerics,
+    stride: int = 1,
+    depth_multiplier: int = 1,
+    activation: str | None = "relu",
+) -> Tensor:
+    """Separable convolution, batch normalisation and activation; named like `conv_bn`.
+
+    A depthwise convolution and a 1x1 convolution with nothing between them: one layer of Keras, `NAME_conv`.
+    """
+    x, padding = pad_for_stride(x, (kernel, kernel), stride, "same", name=name, numerics=numerics)
+    x = layers.SeparableConv2D(
+        filters,
+        kernel,
+        strides=stride,
+        padding=padding,
+        depth_multiplier=depth_multiplier,
+        use_bias=numerics.conv_bias or not numerics.batch_norm,
+        name=f"{name}_conv",
+    )(x)
+    return _finish_unit(x, activation, numerics.batch_norm, name=name, numerics=numerics)
+
+
+def _finish_unit(x: Tensor, activation: str | None, normalised: bool, *, name: str, numerics: Numerics) -> Tensor:
     if normalised:
         x = batch_normalization(x, name=f"{name}_bn", numerics=numerics)
     return x if activation is None else layers.Activation(activation, name=name)(x)
@@ -291,55 +334,21 @@ def inception_module(x: Tensor, module: Module, *, name: str, numerics: Numerics
     return layers.Concatenate(axis=channel_axis(), name=name)(outputs)
 
 
-@keras.saving.register_keras_serializable("keras_inception")
-class LocalResponseNormalization(layers.Layer):
-    """Local response normalisation across channels (Krizhevsky et al., 2012), which Keras does not have.
+def channel_shuffle(x: Tensor, groups: int, *, name: str) -> Tensor:
+    """Shuffles channels across groups: read as a table of `groups` rows, they come out column by column.
 
-    `y = x / (bias + alpha * s) ** beta`, where `s` is the sum of the squares of the `2 * depth_radius + 1` channels
-    around each one. `alpha` multiplies the sum, as in TensorFlow; Caffe and PyTorch divide theirs by the number of
-    channels first, so that BVLC GoogLeNet's 1e-4 over 5 channels is 2e-5 here.
-
-    Computes in float32 under mixed precision: squares of activations overflow float16.
-
-    Args:
-        depth_radius: Channels on each side.
-        bias: The constant.
-        alpha: Scale of the sum of squares.
-        beta: Exponent.
-        **kwargs: Arguments of `keras.layers.Layer`.
+    The inverse is the shuffle of `channels // groups` groups. Known image sizes need Keras's own layers alone, so that
+    such a model loads without this package; unknown ones need a `ChannelShuffle`.
     """
-
-    def __init__(
-        self, depth_radius: int = 2, bias: float = 1.0, alpha: float = 2e-5, beta: float = 0.75, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.depth_radius = depth_radius
-        self.bias = bias
-        self.alpha = alpha
-        self.beta = beta
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Normalises a batch of feature maps of any shape with channels."""
-        x = ops.cast(inputs, "float32") if self.compute_dtype in ("float16", "bfloat16") else inputs
-        axis, rank, width = channel_axis() % len(x.shape), len(x.shape), 2 * self.depth_radius + 1
-        channels = x.shape[axis]
-        padding = [(self.depth_radius, self.depth_radius) if i == axis else (0, 0) for i in range(rank)]
-        squares = ops.pad(ops.square(x), padding)
-        windows = [
-            squares[tuple(slice(start, start + channels) if i == axis else slice(None) for i in range(rank))]
-            for start in range(width)
-        ]
-        total = sum(windows[1:], windows[0])
-        return ops.cast(x * (self.bias + self.alpha * total) ** -self.beta, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape of the input."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the layer."""
-        own = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
-        return {**super().get_config(), **own}
+    height, width = spatial_size(x)
+    if height is None or width is None:
+        return ChannelShuffle(groups, name=name)(x)
+    channels = x.shape[channel_axis()]
+    size, table = height * width, (groups, channels // groups)
+    first = channel_axis() == 1
+    x = layers.Reshape((*table, size) if first else (size, *table), name=f"{name}_split")(x)
+    x = layers.Permute((2, 1, 3) if first else (1, 3, 2), name=f"{name}_swap")(x)
+    return layers.Reshape((channels, height, width) if first else (height, width, channels), name=name)(x)
 
 
 def full_precision() -> str:
