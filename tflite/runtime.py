@@ -1,0 +1,201 @@
+"""Exported files, opened as an app opens them: by signature name, pixels in, probabilities out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_inception.tflite.errors import ExportError, quiet
+
+SIGNATURE = "serving_default"
+INPUT = "images"
+OUTPUT = "predictions"
+
+
+def cores() -> int:
+    """The number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LiteRTModel:
+    """A .tflite file in LiteRT's interpreter, called like a function.
+
+    Args:
+        path: The file.
+        threads: Threads of the interpreter; None: as many as there are cores.
+
+    Attributes:
+        input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
+        classes: Length of the answer for one image.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ExportError: The file is not a whole TFLite model with the signature that `export` writes.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.path = Path(path)
+        self.threads = threads or cores()
+        content = self.path.read_bytes()  # FileNotFoundError names the file
+        check_flatbuffer(self.path, content)
+        try:
+            with quiet():
+                self._interpreter = Interpreter(model_content=content, num_threads=self.threads)
+                self._signatures = self._interpreter.get_signature_list()
+                self._runner = self._interpreter.get_signature_runner(SIGNATURE)
+        except (ValueError, RuntimeError) as error:
+            raise ExportError(
+                f"A .tflite file must be one that LiteRT can run, with the signature {SIGNATURE!r}. "
+                f"Received: {self.path} ({_first_line(error)})."
+            ) from error
+        names = self._signatures[SIGNATURE]
+        if INPUT not in names["inputs"] or OUTPUT not in names["outputs"]:
+            raise ExportError(
+                f"The signature must map {INPUT!r} to {OUTPUT!r}. Received: {self.path} with {names['inputs']} to "
+                f"{names['outputs']}."
+            )
+        # The signature runner reports its own shape with unknown sizes as 1; the interpreter knows better.
+        details = self._interpreter.get_input_details()[0]
+        self._dtype = details["dtype"]
+        shape = [None if size == -1 else int(size) for size in details["shape_signature"]]
+        self.input_shape: tuple[int | None, ...] = tuple(shape)
+        self.classes = int(self._runner.get_output_details()[OUTPUT]["shape"][-1])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Answers a batch of images.
+
+        Args:
+            images: [n, height, width, channels], whole numbers in 0..255.
+
+        Returns:
+            float32 [n, classes]. A file with a static batch is run once an image.
+        """
+        pixels = np.ascontiguousarray(images, self._dtype)
+        step = self.input_shape[0] or len(pixels)
+        answers = [
+            self._runner(**{INPUT: pixels[start : start + step]})[OUTPUT] for start in range(0, len(pixels), step)
+        ]
+        return np.concatenate(answers)
+
+
+def check_flatbuffer(path: Path, content: bytes) -> None:
+    """Raises `ExportError` unless the bytes are a whole TFLite file: a cut one can crash native code."""
+    if len(content) < 8 or content[4:8] != b"TFL3":
+        raise ExportError(f"A .tflite file must be a TFLite model. Received: {path}, which is something else.")
+    try:
+        operators(content)
+    except Exception as error:  # the flatbuffer reader raises whatever the broken offset leads to
+        raise ExportError(f"A .tflite file must be whole. Received: {path}, which is cut off or damaged.") from error
+
+
+def operators(content: bytes) -> dict[str, int]:
+    """Counts the operators of a TFLite model, read from the file itself.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Names in upper case and how often each occurs, most frequent first. What is not one of TFLite's builtin
+        operators bears its own name after `custom:`, such as `custom:FlexErf`.
+    """
+    model = _model(content)
+    codes = [_operator_name(model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
+    found: Counter[str] = Counter()
+    for graph in _graphs(model):
+        for j in range(graph.OperatorsLength()):
+            found[codes[graph.Operators(j).OpcodeIndex()]] += 1
+        # The file's tail holds the tensors' buffers; touching the last one finds a file that was cut there.
+    for i in range(model.BuffersLength()):
+        buffer = model.Buffers(i)
+        if buffer.DataLength() and len(buffer.DataAsNumpy()) != buffer.DataLength():
+            raise ValueError("a buffer ends past the file")
+    return dict(found.most_common())
+
+
+def float_operators(content: bytes) -> dict[str, int]:
+    """Counts the operators that compute in floating point; converting to and from it does not count."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _model(content)
+    found: Counter[str] = Counter()
+    for graph in _graphs(model):
+        for j in range(graph.OperatorsLength()):
+            operator = graph.Operators(j)
+            name = _operator_name(model.OperatorCodes(operator.OpcodeIndex()))
+            kind = graph.Tensors(operator.Outputs(0)).Type()
+            if kind == schema.TensorType.FLOAT32 and name not in ("DEQUANTIZE", "CAST"):
+                found[name] += 1
+    return dict(found.most_common())
+
+
+def custom_operators(found: dict[str, int]) -> list[str]:
+    """The operators, of those that `operators` counted, that are not TFLite builtins."""
+    return [name.removeprefix("custom:") for name in found if name.startswith("custom:")]
+
+
+def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Any:
+    """Loads an exported SavedModel.
+
+    Args:
+        folder: The folder that holds saved_model.pb.
+        signature: Which of its functions.
+
+    Returns:
+        A function of a uint8 batch that returns a float32 array.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ExportError: It cannot be loaded, or has no such signature.
+    """
+    import tensorflow as tf
+
+    folder = Path(folder)
+    if not (folder / "saved_model.pb").is_file():
+        raise FileNotFoundError(f"A SavedModel is a folder with saved_model.pb. Received: {folder}.")
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        function = loaded.signatures[signature]
+    except Exception as error:  # protobuf, h5 and TensorFlow errors share no base class
+        raise ExportError(f"A SavedModel must be whole. Received: {folder} ({_first_line(error)}).") from error
+
+    def call(images: Any) -> np.ndarray:
+        return function(**{INPUT: tf.constant(images)})[OUTPUT].numpy()
+
+    call.keep = loaded  # type: ignore[attr-defined]  # the variables live as long as the object does
+    return call
+
+
+def _model(content: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.Model.GetRootAs(content, 0)
+
+
+def _graphs(model: Any) -> list[Any]:
+    return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+
+
+def _operator_name(code: Any) -> str:
+    from ai_edge_litert import schema_py_generated as schema
+
+    # Old files keep codes up to 127 in the first field alone.
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    if number == schema.BuiltinOperator.CUSTOM:
+        return f"custom:{code.CustomCode().decode()}"
+    return _builtin_names()[number]
+
+
+def _builtin_names() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
