@@ -1,1 +1,37 @@
-"""Training of the networks: recipes, pipeline, objective, run folders."""
+"""Training for the Inception family: from a folder of images to a run folder that explains itself.
+
+Importing this package loads neither TensorFlow nor Keras; each public name is imported when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_inception.training.config import TrainConfig
+    from keras_inception.training.evaluation import Evaluation, evaluate
+    from keras_inception.training.fit import DivergedError, train
+    from keras_inception.training.recipes import list_recipes, load_recipe
+    from keras_inception.training.run import Run
+
+_MODULES = {
+    "DivergedError": "fit",
+    "Evaluation": "evaluation",
+    "Run": "run",
+    "TrainConfig": "config",
+    "evaluate": "evaluation",
+    "list_recipes": "recipes",
+    "load_recipe": "recipes",
+    "train": "fit",
+}
+
+__all__ = ["DivergedError", "Evaluation", "Run", "TrainConfig", "evaluate", "list_recipes", "load_recipe", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,267 @@
+"""What a training run is made of: a tree of frozen dataclasses that JSON and the command line both mirror.
+
+The docstring under a field is the help text of its command-line option.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+OptionValue = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network is trained."""
+
+    name: str = "inception_v1"
+    """Registry id of the network; `keras-inception models` lists them."""
+    alpha: float = 1.0
+    """Width multiplier: every layer's channels are scaled by it."""
+    aux_heads: bool = True
+    """Train with the network's auxiliary classifiers, weighted as its paper weights them."""
+    image_size: int = 224
+    """Height and width of the input, in pixels."""
+    channels: int = 3
+    """Colour channels of the input: 3, or 1 for grey images."""
+    batch_norm_momentum: float | None = None
+    """Momentum of the batch-norm statistics; none keeps the network's own, which suits long runs only."""
+    options: dict[str, OptionValue] = field(default_factory=dict)
+    """Further keywords of the network's builder, such as `stem=low_resolution`."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How a training image is varied; 0 (or 1 for min_area) switches a variation off."""
+
+    min_area: float = 1.0
+    """Smallest share of the image's area that a random crop keeps; 1 crops nothing away."""
+    crop_padding: int = 0
+    """Pixels of reflection added on each side before a random crop back to the image size."""
+    flip: bool = False
+    """Mirror half of the images left to right."""
+    brightness: float = 0.0
+    """Largest change of brightness, as a share of the full range."""
+    contrast: float = 0.0
+    """Largest relative change of contrast."""
+    saturation: float = 0.0
+    """Largest relative change of saturation; colour images only."""
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """How images become batches."""
+
+    batch_size: int = 64
+    """Images in a training step."""
+    validation_share: float = 0.1
+    """Share of the training images held out for validation where the data has no validation set of its own."""
+    test_share: float = 0.2
+    """Share of all images held out for the test where the data has no test or validation set of its own."""
+    split_seed: int = 0
+    """Seed of the stratified split; apart from the run's seed, so that runs with other seeds share a test set."""
+    max_bad_share: float = 0.05
+    """Training refuses data of which a larger share cannot be decoded; a smaller one is set aside and named."""
+    cache_mb: int = 1024
+    """Decoded images are kept in memory up to this many megabytes a split; 0 decodes anew in every epoch."""
+    shuffle_buffer: int = 10_000
+    """Images that a streamed source (tfds) shuffles among; files and arrays are always shuffled as a whole."""
+    interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
+    """How images are resized."""
+    threads: int = 0
+    """Threads that decode and augment; 0 leaves it to tf.data. The images are the same whatever the number."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights are updated."""
+
+    name: Literal["sgd", "rmsprop", "adamw"] = "sgd"
+    """sgd has Nesterov momentum, rmsprop is the optimizer of Inception v2 to v4."""
+    learning_rate: float = 0.1
+    """Peak learning rate; the schedule scales it."""
+    momentum: float = 0.9
+    """Momentum of sgd and rmsprop."""
+    rho: float = 0.9
+    """Decay of rmsprop's squared-gradient average."""
+    epsilon: float | None = None
+    """Added to the denominator of rmsprop (none: 1.0, as in the Inception papers) and adamw (none: 1e-7)."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay: a step takes learning rate times this off each kernel.
+    Biases and batch norms are spared."""
+    clip_norm: float | None = None
+    """Gradients are scaled down to this global norm where they exceed it."""
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate moves."""
+
+    name: Literal["cosine", "exponential", "constant"] = "cosine"
+    """cosine falls to the end of training; exponential multiplies by decay_rate every decay_epochs."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate first rises from 0 to its peak."""
+    final_share: float = 0.0
+    """What is left of the peak at the end of cosine."""
+    decay_rate: float = 0.94
+    """Factor of exponential; 0.94 every two epochs is Inception v3's."""
+    decay_epochs: float = 2.0
+    """Epochs between the steps of exponential."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What training minimises: cross-entropy of the predictions, plus each auxiliary head's by its weight."""
+
+    label_smoothing: float = 0.0
+    """Share of the target's mass spread evenly over all classes; Inception v3 trains with 0.1."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole training run: data, network and how the one learns from the other."""
+
+    recipe: str = ""
+    """Name of the recipe that this configuration started from."""
+    data: str = "digits"
+    """Where images come from: `digits`, `folder:PATH` (class sub-folders, or train/ and validation/ or test/ of
+    those), `tfds:NAME` or `tfds:PATH` of a prepared data set."""
+    test_data: str = ""
+    """Where test images come from, in the same words; empty takes them from `data`."""
+    epochs: int = 30
+    """Passes over the training images."""
+    seed: int = 0
+    """Seeds the weights, dropout, shuffling and augmentation."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Keras dtype policy: mixed_float16 for NVIDIA GPUs, mixed_bfloat16 for newer GPUs and for CPUs with the
+    instructions."""
+    jit_compile: bool = False
+    """Compile the training step with XLA: measure it on your machine, it pays on most GPUs."""
+    steps_per_execution: int = 1
+    """Steps run in one call into the backend."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    def to_json(self) -> str:
+        """Returns the configuration as indented JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """Reads what `to_json` wrote; fields that are absent take their defaults.
+
+        Raises:
+            ValueError: for text that is not JSON, an unknown field, or a value of the wrong type.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"A training configuration is a JSON object. Received: {text[:40]!r} ({error})") from None
+        return _dataclass_from(cls, values, "")
+
+    def validate(self) -> None:
+        """Checks the values that types alone cannot.
+
+        Raises:
+            ValueError: with one sentence that names the field, its rule and the value received.
+        """
+        for path, (low, high) in _RANGES.items():
+            value: Any = self
+            for name in path.split("."):
+                value = getattr(value, name)
+            if value is not None and not low <= value <= high:
+                rule = f"at least {low:g}" if high == _INFINITY else f"between {low:g} and {high:g}"
+                raise ValueError(f"{path} must be {rule}. Received: {value}")
+        if self.data != "digits" and not self.data.startswith(("folder:", "tfds:")):
+            raise ValueError(f"data must be digits, folder:PATH or tfds:NAME. Received: {self.data!r}")
+        if self.test_data and not self.test_data.startswith(("folder:", "tfds:")):
+            raise ValueError(f"test_data must be empty, folder:PATH or tfds:NAME. Received: {self.test_data!r}")
+        if self.model.channels not in (1, 3):
+            raise ValueError(f"model.channels must be 1 or 3. Received: {self.model.channels}")
+        if self.model.channels == 1 and self.pipeline.augment.saturation:
+            raise ValueError(
+                "pipeline.augment.saturation needs colour images (model.channels 3). "
+                f"Received: {self.pipeline.augment.saturation} with 1 channel"
+            )
+        if self.pipeline.augment.crop_padding >= self.model.image_size:
+            raise ValueError(
+                f"pipeline.augment.crop_padding must be smaller than model.image_size ({self.model.image_size}). "
+                f"Received: {self.pipeline.augment.crop_padding}"
+            )
+
+
+_INFINITY = float("inf")
+_TINY = 1e-12  # stands for "more than zero" in a closed range
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, _INFINITY),
+    "seed": (0, 2**31 - 1),
+    "steps_per_execution": (1, _INFINITY),
+    "model.alpha": (_TINY, _INFINITY),
+    "model.image_size": (1, _INFINITY),
+    "model.batch_norm_momentum": (0, 1),
+    "pipeline.batch_size": (1, _INFINITY),
+    "pipeline.validation_share": (0.001, 0.9),
+    "pipeline.test_share": (0.001, 0.9),
+    "pipeline.split_seed": (0, 2**31 - 1),
+    "pipeline.max_bad_share": (0, 1),
+    "pipeline.cache_mb": (0, _INFINITY),
+    "pipeline.shuffle_buffer": (1, _INFINITY),
+    "pipeline.threads": (0, _INFINITY),
+    "pipeline.augment.min_area": (0.01, 1),
+    "pipeline.augment.crop_padding": (0, _INFINITY),
+    "pipeline.augment.brightness": (0, 1),
+    "pipeline.augment.contrast": (0, 0.999),
+    "pipeline.augment.saturation": (0, 0.999),
+    "optimizer.learning_rate": (0, _INFINITY),
+    "optimizer.momentum": (0, 1),
+    "optimizer.rho": (0, 1),
+    "optimizer.epsilon": (0, _INFINITY),
+    "optimizer.weight_decay": (0, _INFINITY),
+    "optimizer.clip_norm": (_TINY, _INFINITY),
+    "schedule.warmup_epochs": (0, _INFINITY),
+    "schedule.final_share": (0, 1),
+    "schedule.decay_rate": (_TINY, 1),
+    "schedule.decay_epochs": (_TINY, _INFINITY),
+    "objective.label_smoothing": (0, 0.999),
+}
+
+
+def _dataclass_from(cls: type, values: Any, path: str) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"{path or 'A training configuration'} must be a JSON object. Received: {values!r}")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        where = f"{path} has" if path else "A training configuration has"
+        raise ValueError(f"{where} the fields {', '.join(hints)}. Received: {', '.join(unknown)}")
+    return cls(
+        **{name: _value_from(hints[name], value, f"{path}.{name}".lstrip(".")) for name, value in values.items()}
+    )
+
+
+def _value_from(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _dataclass_from(typing.cast(type, hint), value, path)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{path} must be one of {', '.join(map(str, arguments))}. Received: {value!r}")
+        return value
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{path} must be a JSON object. Received: {value!r}")
+        return {key: _value_from(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
+    allowed = arguments if origin in (types.UnionType, typing.Union) else (hint,)
+    if type(value) in allowed:
+        return value
+    if type(value) is int and float in allowed:
+        return float(value)
+    names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
+    raise ValueError(f"{path} must be {names}. Received: {value!r}")

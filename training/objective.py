@@ -1,0 +1,85 @@
+"""What training minimises: named losses with their weights, and the metrics beside them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+import keras_inception as ki
+from keras_inception.training.config import TrainConfig
+
+MAIN_HEAD = "predictions"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Cross-entropy of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`."""
+
+    weights: dict[str, float]
+    """Loss weight of each output by its name; `predictions` has 1."""
+    classes: int
+    label_smoothing: float
+
+    def targets(self, labels: Any) -> Any:
+        """Turns labels [batch] into the compiled model's targets: one-hot, by head where there are several."""
+        one_hot = ops.one_hot(labels, self.classes, dtype="float32")
+        return dict.fromkeys(self.weights, one_hot) if len(self.weights) > 1 else one_hot
+
+    def compile_arguments(self) -> dict[str, Any]:
+        """Losses, loss weights and metrics as keyword arguments of `keras.Model.compile`."""
+        losses = {
+            head: keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing, name=head)
+            for head in self.weights
+        }
+        if len(self.weights) == 1:
+            # Keras prefixes logs with the output's name only where there are several outputs.
+            metrics = [keras.metrics.CategoricalAccuracy(name=f"{MAIN_HEAD}_accuracy")]
+            return {"loss": losses[MAIN_HEAD], "metrics": metrics}
+        return {
+            "loss": losses,
+            "loss_weights": dict(self.weights),
+            "metrics": {head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self.weights},
+        }
+
+
+def make_objective(config: TrainConfig, classes: int) -> Objective:
+    """Makes the objective of a run: the auxiliary heads weigh what the network's paper gives them."""
+    weights = {MAIN_HEAD: 1.0}
+    if config.model.aux_heads:
+        weights.update(ki.get_entry(config.model.name).aux_heads)
+    return Objective(weights, classes, config.objective.label_smoothing)
+
+
+def build_model(config: TrainConfig, classes: int) -> keras.Model:
+    """Builds a run's network, taking raw pixels in 0..255, under its dtype policy; the global one stays as it was.
+
+    Raises:
+        ValueError: for an unknown network, or an option or size that the network does not take.
+    """
+    settings = config.model
+    arguments: dict[str, Any] = {
+        "weights": None,
+        "classes": classes,
+        "input_shape": (settings.image_size, settings.image_size, settings.channels),
+        "include_preprocessing": True,
+        **settings.options,
+    }
+    if settings.alpha != 1:
+        arguments["alpha"] = settings.alpha
+    if settings.aux_heads:
+        arguments["aux_heads"] = True
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        model: keras.Model = ki.create_model(settings.name, **arguments)
+    except TypeError as error:
+        given = ", ".join(sorted({*settings.options, "alpha", "aux_heads"} & set(arguments)))
+        raise ValueError(f"{settings.name} must take the options it is given. Received: {given} ({error})") from error
+    finally:
+        keras.config.set_dtype_policy(before)
+    if settings.batch_norm_momentum is not None:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = settings.batch_norm_momentum
+    return model

@@ -1,0 +1,79 @@
+"""Optimizers and their learning-rate schedules, made from a configuration."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_inception.training.config import ScheduleConfig, TrainConfig
+
+
+@keras.saving.register_keras_serializable(package="keras_inception")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly from 0 and then follows another schedule, counted from the end of the rise.
+
+    Args:
+        after: the schedule that follows; a number stays constant.
+        steps: length of the rise in optimizer steps; its last step reaches the peak.
+        peak: learning rate at its end.
+    """
+
+    def __init__(self, after: Any, steps: int, peak: float) -> None:
+        super().__init__()
+        self.after, self.steps, self.peak = after, steps, peak
+
+    def __call__(self, step: Any) -> Any:
+        """Returns the learning rate of a step."""
+        step = ops.cast(step, "float32")
+        rising = self.peak * (step + 1) / self.steps
+        later = self.after(ops.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after
+        return ops.where(step < self.steps, rising, later)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments, for Keras's serialisation."""
+        after = keras.saving.serialize_keras_object(self.after) if callable(self.after) else self.after
+        return {"after": after, "steps": self.steps, "peak": self.peak}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
+        """Makes the schedule that `get_config` described."""
+        after = config.pop("after")
+        if isinstance(after, dict):
+            after = keras.saving.deserialize_keras_object(after)
+        return cls(after, **config)
+
+
+def make_schedule(settings: ScheduleConfig, peak: float, steps_per_epoch: int, epochs: int) -> Any:
+    """Makes the learning rate of a run, by optimizer step: a Keras schedule, or a number where it never moves."""
+    warmup = round(settings.warmup_epochs * steps_per_epoch)
+    schedules = keras.optimizers.schedules
+    after: Any = peak
+    if settings.name == "cosine":
+        after = schedules.CosineDecay(peak, max(1, epochs * steps_per_epoch - warmup), alpha=settings.final_share)
+    elif settings.name == "exponential":
+        steps = max(1, math.ceil(settings.decay_epochs * steps_per_epoch))
+        after = schedules.ExponentialDecay(peak, steps, settings.decay_rate, staircase=True)
+    return WarmUp(after, warmup, peak) if warmup else after
+
+
+def make_optimizer(config: TrainConfig, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Makes a run's optimizer; weight decay spares biases and batch norms, which are the weights with one dimension."""
+    settings = config.optimizer
+    common: dict[str, Any] = {
+        "learning_rate": make_schedule(config.schedule, settings.learning_rate, steps_per_epoch, config.epochs),
+        "weight_decay": settings.weight_decay or None,
+        "global_clipnorm": settings.clip_norm,
+    }
+    optimizer: keras.optimizers.Optimizer
+    if settings.name == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
+    elif settings.name == "rmsprop":
+        epsilon = 1.0 if settings.epsilon is None else settings.epsilon
+        optimizer = keras.optimizers.RMSprop(rho=settings.rho, momentum=settings.momentum, epsilon=epsilon, **common)
+    else:
+        common["weight_decay"] = settings.weight_decay  # AdamW refuses None
+        optimizer = keras.optimizers.AdamW(epsilon=1e-7 if settings.epsilon is None else settings.epsilon, **common)
+    if settings.weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) <= 1])
+    return optimizer
