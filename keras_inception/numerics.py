@@ -45,7 +45,7 @@ SLIM = Numerics(scale=False)
 KERAS = Numerics()
 """keras.applications' Xception and MobileNets and TF-Slim's MobileNets: gamma, epsilon 1e-3."""
 
-TORCH = Numerics(epsilon=1e-5, padding="torch", count_padding=True)
+TORCH = Numerics(epsilon=1e-5, momentum=0.9, padding="torch", count_padding=True)
 """PyTorch's defaults: torchvision, timm and pytorchcv where nothing else is said."""
 
 TORCHVISION_INCEPTION = Numerics(count_padding=True)
