@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(arguments)
         except KeyboardInterrupt:
             return _fail("Interrupted.", code=130)
+        except BrokenPipeError:  # whoever read the output has enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except ModuleNotFoundError as error:
             extra = _EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None:

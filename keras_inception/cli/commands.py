@@ -7,12 +7,14 @@ functions that use them, so that help costs no import of TensorFlow.
 import dataclasses
 import json as json_module
 import os
+import shlex
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 from tyro.extras import SubcommandApp
 
@@ -22,19 +24,47 @@ from keras_inception.training.config import OptionValue, TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
 
 if TYPE_CHECKING:
+    from keras_inception.tflite import Export
     from keras_inception.training import Run
 
 DEFAULT_RECIPE = "digits"
 CALIBRATION_IMAGES = 256
 VERIFICATION_IMAGES = 512
 
+EXPORT = "export"
+
 Options = dict[str, OptionValue]
+Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
+Split = Literal["test", "validation", "train"]
+
+# Arguments that several commands take, each with the word that usage and help show for it.
+Name = Positional[Annotated[str, arg(metavar="NAME")]]
+RunFolder = Positional[Annotated[Path, arg(metavar="RUN")]]
+File = Positional[Annotated[Path, arg(metavar="FILE")]]
+Files = Positional[Annotated[tuple[Path, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]]
+Json = FlagCreatePairsOff[bool]
+
+
+def by_default(value: str, metavar: str) -> Any:
+    """Say what an option that is not given comes to, where None is not the word for it."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {value})")
+
+
 
 
 def command_line(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the sub-command that they name, and return its exit code."""
     app = SubcommandApp()
-    for command in (models, summary, _train_command(_recipe_in(arguments)), evaluate, predict, export, verify, benchmark):
+    for command in (
+        models,
+        summary,
+        _train_command(_recipe_in(arguments)),
+        evaluate,
+        predict,
+        export,
+        verify,
+        benchmark,
+    ):
         app.command(command)
     app.command(quickstart)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
@@ -42,7 +72,7 @@ def command_line(arguments: Sequence[str]) -> int:
     return code or 0
 
 
-def models(json: bool = False) -> None:
+def models(json: Json = False) -> None:
     """List the networks: size, cost, accuracy and paper.
 
     Args:
@@ -56,20 +86,20 @@ def models(json: bool = False) -> None:
 
 
 def summary(
-    name: Positional[str],
+    name: Name,
     /,
-    image_size: int | None = None,
+    image_size: Annotated[int | None, by_default("the network's own", "PIXELS")] = None,
     channels: int = 3,
     classes: int = 1000,
-    aux_heads: bool = False,
-    options: Options | None = None,
-    json: bool = False,
+    aux_heads: FlagCreatePairsOff[bool] = False,
+    options: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
+    json: Json = False,
 ) -> None:
     """Print a network block by block: output shape, weights, multiply-adds.
 
     Args:
         name: Registry id of the network, such as inception_v1.
-        image_size: Height and width of the input in pixels; by default the network's own.
+        image_size: Height and width of the input in pixels.
         channels: Colour channels of the input.
         classes: Number of classes.
         aux_heads: Include the auxiliary classifiers.
@@ -96,38 +126,35 @@ def _train_command(recipe: str) -> Callable[..., int | None]:
     def train(
         config: Annotated[TrainConfig, arg(name="")] = defaults,
         *,
-        output: Path | None = None,
-        overwrite: bool = False,
+        output: Annotated[Path | None, by_default("a new folder under runs/", "FOLDER")] = None,
+        overwrite: FlagCreatePairsOff[bool] = False,
     ) -> None:
         config = dataclasses.replace(
             config,
             model=dataclasses.replace(config.model, options={**defaults.model.options, **config.model.options}),
         )
-        run = _train(config, output or _new_folder(config.recipe), overwrite=overwrite)
-        tables.show_lines(
-            ("report", run.folder / "report.html"),
-            ("next", f"keras-inception evaluate {run.folder}"),
-        )
+        _need_tensorflow()
+        from keras_inception import training
 
-    train.__doc__ = f"""Train a network on images.
+        run = training.train(config, output or _new_folder(config.recipe), overwrite=overwrite)
+        tables.show_lines(("next", _command("export", run.folder)))
 
-    The recipe sets what the other options leave open: {", ".join(list_recipes())}. The defaults below are those of
-    {recipe}; `train --recipe NAME --help` shows another's.
+    train.__doc__ = f"""Train a network on images, as a recipe says: {" or ".join(list_recipes())}. Help shows the one named.
 
     Args:
         config: The run.
-        output: Folder for the run; by default a new one under runs/.
+        output: Folder for the run.
         overwrite: Replace the run that the folder holds.
     """
     return train
 
 
 def evaluate(
-    run: Positional[Path],
+    run: RunFolder,
     /,
-    split: Literal["test", "validation", "train"] = "test",
-    data: str | None = None,
-    json: bool = False,
+    split: Split = "test",
+    data: Annotated[str | None, by_default("the run's own", "DATA")] = None,
+    json: Json = False,
 ) -> None:
     """Measure a trained network on held-out images.
 
@@ -148,12 +175,12 @@ def evaluate(
 
 
 def predict(
-    run: Positional[Path],
-    image: Positional[Path],
-    images: Positional[tuple[Path, ...]] = (),
+    run: RunFolder,
+    image: File,
+    images: Files = (),
     /,
     top: int = 5,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Name what is in images: the likeliest classes with their probabilities.
 
@@ -174,12 +201,10 @@ def predict(
 
     opened = training.Run.open(run)
     files = [image, *images]
-    pixels = [opened.read_image(file) for file in files]
-    network = deploy(opened.model())
+    pixels = np.stack([opened.read_image(file) for file in files])
     rows = []
-    for file, one in zip(files, pixels, strict=True):
-        probabilities = network.predict(one[None], verbose=0)[0]
-        best = np.argsort(probabilities)[::-1][:top]
+    for file, probabilities in zip(files, deploy(opened.model()).predict(pixels, verbose=0), strict=True):
+        best = np.argsort(-probabilities, kind="stable")[:top]
         named = [{"class": opened.class_names[i], "probability": float(probabilities[i])} for i in best]
         rows.append({"image": str(file), "predictions": named})
     if json:
@@ -188,11 +213,150 @@ def predict(
         tables.show_predictions(rows)
 
 
-def _train(config: TrainConfig, folder: Path, *, overwrite: bool = False) -> "Run":
+def export(
+    run: RunFolder,
+    /,
+    output: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
+    modes: tuple[Mode, ...] = ("float32", "int8"),
+    saved_model: bool = True,
+    calibration: int = CALIBRATION_IMAGES,
+    overwrite: FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Write a trained network for phones and servers: TFLite files, SavedModel, labels; pixels in, probabilities out.
+
+    Args:
+        run: Run folder, as train leaves it.
+        output: Folder to write.
+        modes: TFLite files to write.
+        saved_model: Write the SavedModel as well.
+        calibration: How many training images the integer files are calibrated on.
+        overwrite: Replace an earlier export.
+    """
     _need_tensorflow()
     from keras_inception import training
 
-    return training.train(config, folder, overwrite=overwrite)
+    opened = training.Run.open(run)
+    exported = _export(opened, output or run / EXPORT, modes, saved_model, calibration, overwrite)
+    tables.show_files(exported.folder, exported.manifest["files"])
+    tables.show_lines(("next", _command("verify", run, *(["--folder", output] if output else []))))
+
+
+def verify(
+    run: RunFolder,
+    /,
+    folder: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
+    split: Split = "test",
+    images: int = VERIFICATION_IMAGES,
+    difference: Annotated[float | None, by_default("1e-4", "SHARE")] = None,
+    agreement: Annotated[float | None, by_default("0.98", "SHARE")] = None,
+    accuracy_loss: Annotated[float | None, by_default("0.02", "SHARE")] = None,
+    json: Json = False,
+) -> int:
+    """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
+
+    Args:
+        run: Run folder, as train leaves it.
+        folder: Folder of the export.
+        split: Which of the run's images.
+        images: How many of them at most, chosen by a fixed seed.
+        difference: Largest difference of a probability in float32 files.
+        agreement: Smallest share of images with the same first class.
+        accuracy_loss: Largest loss of accuracy, as a share of the images.
+        json: Print JSON instead of a table.
+    """
+    _need_tensorflow()
+    from keras_inception import tflite, training
+
+    given = {"difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss}
+    limits = tflite.Limits(**{name: value for name, value in given.items() if value is not None})
+    opened = training.Run.open(run)
+    batches = opened.batches(split, count=images)
+    proof = tflite.verify(opened.model(), folder or run / EXPORT, batches, limits=limits)
+    if json:
+        print(proof.to_json(), end="")
+    else:
+        tables.show_proof(proof)
+    return 0 if proof.passed else 1
+
+
+def benchmark(
+    file: File,
+    files: Files = (),
+    /,
+    batch: int = 1,
+    threads: Annotated[int | None, by_default("as many as cores", "INT")] = None,
+    runs: int = 50,
+    json: Json = False,
+) -> None:
+    """Time exports against one another, in turns.
+
+    Args:
+        file: A .tflite file, or a SavedModel folder beside one.
+        files: More of them.
+        batch: Images a call; files written for one image a call take no other.
+        threads: Threads of LiteRT.
+        runs: Timed rounds.
+        json: Print JSON instead of a table.
+    """
+    _need_tensorflow()
+    from keras_inception import tflite
+
+    rows = tflite.benchmark([file, *files], batch=batch, threads=threads, runs=runs)
+    if json:
+        _print_json([dataclasses.asdict(row) for row in rows])
+    else:
+        tables.show_timings(rows)
+
+
+def quickstart(output: Annotated[Path | None, by_default("a new one under runs/", "FOLDER")] = None) -> int:
+    """Train GoogLeNet on 1,437 real digits, evaluate it on 360 others, export it and prove the exports equal.
+
+    Args:
+        output: Folder for the run.
+    """
+    _need_tensorflow()
+    from keras_inception import tflite, training
+
+    began = time.monotonic()
+    tables.show_heading("Train")
+    run = training.train(load_recipe(DEFAULT_RECIPE), output or _new_folder("quickstart"))
+    tables.show_heading("Evaluate")
+    evaluation = training.evaluate(run)
+    tables.show_evaluation(evaluation)
+    tables.show_heading("Export")
+    exported = _export(run, run.folder / EXPORT)
+    tables.show_files(exported.folder, exported.manifest["files"])
+    tables.show_heading("Verify")
+    proof = tflite.verify(run.model(), exported.folder, run.batches("test"))
+    tables.show_proof(proof)
+    tables.show_lines(
+        ("took", f"{time.monotonic() - began:.0f} s"),
+        ("report", run.folder / "report.html"),
+        ("exports", exported.folder),
+        ("next", "keras-inception train --recipe cifar10 --data folder:PATH"),
+    )
+    return 0 if proof.passed else 1
+
+
+def _export(
+    run: "Run",
+    folder: Path,
+    modes: Sequence[str] = ("float32", "int8"),
+    saved_model: bool = True,
+    calibration: int = CALIBRATION_IMAGES,
+    overwrite: FlagCreatePairsOff[bool] = False,
+) -> "Export":
+    from keras_inception import tflite
+
+    return tflite.export(
+        run.model(),
+        folder,
+        class_names=run.class_names,
+        calibration=run.batches("train", count=calibration),
+        modes=modes,
+        saved_model=saved_model,
+        overwrite=overwrite,
+    )
 
 
 def _need_tensorflow() -> None:
@@ -254,6 +418,10 @@ def _read_pair(text: str) -> tuple[str, OptionValue]:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json_module.dumps(value)
+
+
+def _command(*words: str | Path) -> str:
+    return shlex.join(["keras-inception", *map(str, words)])
 
 
 def _print_json(value: Any) -> None:

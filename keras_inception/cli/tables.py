@@ -1,35 +1,39 @@
 """What the commands print: one function a result, all numbers with their units."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from keras_inception.registry import ModelEntry
 
 if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
+    from keras_inception.tflite import Proof, Timing
+    from keras_inception.training import Evaluation
 
-LEFT, RIGHT = "left", "right"
+LEFT: Literal["left"] = "left"
+RIGHT: Literal["right"] = "right"
+WEAKEST = 5
 
 
 def show_models(entries: Sequence[ModelEntry]) -> None:
     """Print the registry."""
-    table = _table(("model", LEFT), ("input", RIGHT), ("parameters", RIGHT), ("multiply-adds", RIGHT), ("top-1", RIGHT),
-                   ("top-5", RIGHT), ("auxiliary heads", LEFT), ("paper", LEFT))  # fmt: skip
+    table = _table(("model", LEFT), ("input", RIGHT), ("parameters", RIGHT), ("multiply-adds", RIGHT),
+                   ("top-1 / top-5", RIGHT), ("aux heads", LEFT), ("paper", LEFT))  # fmt: skip
     for entry in entries:
         table.add_row(
             entry.name,
             f"{entry.input_size}x{entry.input_size}",
-            f"{entry.parameters:,}",
-            giga(entry.multiply_adds),
-            percent(entry.top1, scale=1),
-            percent(entry.top5, scale=1),
+            mega(entry.parameters),
+            mega(entry.multiply_adds),
+            f"{percent(entry.top1, scale=1)} / {percent(entry.top5, scale=1)}",
             ", ".join(entry.aux_heads) or "-",
-            entry.url.removeprefix("https://"),
+            f"[link={entry.url}]{entry.url.removeprefix('https://')}[/link]",
         )
     _print(table)
 
@@ -61,6 +65,65 @@ def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
     _print(table)
 
 
+def show_evaluation(evaluation: "Evaluation") -> None:
+    """Print the figures of an evaluation, and the classes that are missed most."""
+    table = _table(("", LEFT), ("", RIGHT))
+    table.show_header = False
+    table.add_row("images", f"{evaluation.images:,} ({evaluation.data})")
+    table.add_row("accuracy", percent(evaluation.accuracy, digits=2))
+    if evaluation.top5 is not None:
+        table.add_row("top-5 accuracy", percent(evaluation.top5, digits=2))
+    table.add_row("loss", f"{evaluation.loss:.4f}")
+    table.add_row("misclassified", f"{len(evaluation.misclassified):,}")
+    known = [(share, name) for name, share in evaluation.per_class.items() if share is not None]
+    for share, name in sorted(known)[:WEAKEST]:
+        if share < 1:
+            table.add_row(f"class {name}", percent(share))
+    _print(table)
+
+
+def show_files(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
+    """Print what an export holds."""
+    table = _table(("file", LEFT), ("size", RIGHT), ("operators", LEFT))
+    for file in files:
+        operators = file.get("operators")
+        kinds = f"{len(operators)} kinds, all TFLite builtins" if operators else "TensorFlow's"
+        table.add_row(file["file"], megabytes(file["size"]), kinds)
+    _print(table)
+    show_lines(("folder", folder))
+
+
+def show_proof(proof: "Proof") -> None:
+    """Print how the exports compare with the trained network, and each limit that was passed."""
+    table = proof.table()
+    table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
+    _print(table)
+    if proof.passed:
+        Console(highlight=False).print("[green]proven[/green]: every file is whole and within the limits")
+    for failure in proof.failures:
+        Console(stderr=True, highlight=False).print(f"[red]failed[/red]: {escape(failure)}", soft_wrap=True)
+
+
+def show_timings(rows: Sequence["Timing"]) -> None:
+    """Print a benchmark."""
+    table = _table(("file", LEFT), ("median", RIGHT), ("10 % to 90 %", RIGHT), ("batch", RIGHT), ("threads", RIGHT))
+    names = [Path(row.name).name for row in rows]
+    for name, row in zip(names, rows, strict=True):
+        table.add_row(
+            name if names.count(name) == 1 else row.name,
+            f"{row.median_ms:.2f} ms",
+            f"{row.low_ms:.2f} to {row.high_ms:.2f} ms",
+            str(row.batch),
+            str(row.threads),
+        )
+    _print(table)
+
+
+def show_heading(text: str) -> None:
+    """Print a line that begins a part."""
+    Console().rule(f"[bold]{text}[/bold]", align=LEFT, style="dim")
+
+
 def show_lines(*lines: tuple[str, Path | str]) -> None:
     """Print labelled lines that a terminal does not wrap, so that paths and commands can be copied."""
     width = max(len(label) for label, _ in lines)
@@ -75,9 +138,9 @@ def percent(value: float | None, *, digits: int = 1, scale: float = 100) -> str:
     return "-" if value is None else f"{scale * value:.{digits}f} %"
 
 
-def giga(value: int) -> str:
-    """A count in thousand millions."""
-    return f"{value / 1e9:.2f} G"
+def megabytes(size: int) -> str:
+    """A size in bytes as megabytes of a million bytes."""
+    return f"{size / 1e6:.2f} MB"
 
 
 def mega(value: int) -> str:
@@ -86,9 +149,9 @@ def mega(value: int) -> str:
 
 
 def _table(*columns: tuple[str, Any], title: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_style="bold", title_justify="left", header_style="bold")
-    for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=justify == RIGHT)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_style="bold", title_justify="left")
+    for place, (name, justify) in enumerate(columns):
+        table.add_column(name, justify=justify, no_wrap=place == 0 or justify == RIGHT, overflow="fold")
     return table
 
 
