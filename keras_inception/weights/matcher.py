@@ -199,7 +199,7 @@ def plan(model_slots: Iterable[Slot], tensors: Tensors, converter: Converter, *,
     """
     layout = converter.layout
     tensors = layout.view(tensors)
-    wanted = [slot for slot in model_slots if not (trunk_only and _in_head(slot.layer))]
+    wanted = [slot for slot in model_slots if not (trunk_only and is_classifier(slot.layer))]
     steps, missing = [], []
     for slot in wanted:
         module = converter.modules.get(slot.layer)
@@ -290,9 +290,14 @@ def _check_shape(slot: Slot, source: str, tensor: Tensor, transform: Transform) 
         )
 
 
-def _in_head(layer: str) -> bool:
+def is_classifier(layer: str) -> bool:
     """Whether a layer of ours belongs to a classifier, main or auxiliary."""
-    return layer.split("_")[0] in ("predictions", "aux", "aux1", "aux2", "embedding")
+    return layer.split("_")[0] in ("predictions", "aux", "aux1", "aux2")
+
+
+def _in_head(layer: str) -> bool:
+    """Whether a model without its top may lack the layer: a classifier's, or the bottleneck before it."""
+    return is_classifier(layer) or layer.startswith("embedding")
 
 
 def _is_idle(name: str, wanted: list[Slot], converter: Converter) -> bool:

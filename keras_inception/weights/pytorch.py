@@ -1,0 +1,248 @@
+"""Names of PyTorch state dictionaries: torchvision and timm, which took Inception's ports over from Cadene.
+
+Kernels are (out, in, height, width) and dense kernels (out, in). Batch norms have `weight` and `running_var`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from keras_inception.weights import units as u
+from keras_inception.weights.matcher import (
+    Array,
+    Converter,
+    Layout,
+    Slot,
+    Tensors,
+    Transform,
+    expand,
+    expand_pairs,
+    with_parts,
+)
+
+_VARIABLES = {
+    "kernel": ".weight",
+    "bias": ".bias",
+    "gamma": ".weight",
+    "beta": ".bias",
+    "moving_mean": ".running_mean",
+    "moving_variance": ".running_var",
+}
+
+
+def _suffixes(slot: Slot) -> tuple[str, ...]:
+    return (_VARIABLES[slot.name],)
+
+
+def _conv(kernel: Array) -> Array:
+    return kernel.transpose(2, 3, 1, 0)
+
+
+def _depthwise(kernel: Array) -> Array:
+    return kernel.transpose(2, 3, 0, 1)
+
+
+def _dense(kernel: Array) -> Array:
+    return kernel.reshape(kernel.shape[:2]).T
+
+
+def flattened(channels: int, side: int) -> Transform:
+    """The kernel of a dense layer on a flattened map: PyTorch and Caffe flatten channels first, Keras last."""
+
+    def transform(kernel: Array) -> Array:
+        units = kernel.shape[0]
+        return kernel.reshape(units, channels, side, side).transpose(2, 3, 1, 0).reshape(-1, units)
+
+    return transform
+
+
+def _unwrapped(tensors: Tensors) -> Tensors:
+    """The tensors without the prefix that training on several devices leaves."""
+    prefix = "module."
+    wrapped = bool(tensors) and all(name.startswith(prefix) for name in tensors)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()} if wrapped else tensors
+
+
+LAYOUT = Layout(
+    name="PyTorch",
+    suffixes=_suffixes,
+    kernels={"conv": _conv, "pointwise": _conv, "depthwise": _depthwise, "dense": _dense},
+    view=_unwrapped,
+    ignored=re.compile(r"\.num_batches_tracked$"),
+)
+_BASIC = {"conv": "*.conv", "bn": "*.bn"}
+
+
+def _converter(
+    name: str,
+    units: Mapping[str, str],
+    layers: Mapping[str, str],
+    transforms: Mapping[str, Transform] | None = None,
+) -> Converter:
+    """A converter from units made of `.conv` and `.bn`, and single layers."""
+    modules = with_parts(expand_pairs(units), _BASIC) | expand_pairs(layers)
+    return Converter(name, LAYOUT, modules, transforms or {})
+
+
+_CHANNELS_FIRST = dict.fromkeys(expand("aux{1,2}_fullyconnected"), flattened(128, 4))
+GOOGLENET = _converter(
+    "torchvision/googlenet",
+    {
+        u.V1_STEM: "{conv1,conv2,conv3}",
+        u.V1_BLOCKS + u.V1_SLIM_MODULE: (
+            "inception{3a,3b,4a,4b,4c,4d,4e,5a,5b}.{branch1,branch2.0,branch2.1,branch3.0,branch3.1,branch4.1}"
+        ),
+        "aux{1,2}_1x1": "aux{1,2}.conv",
+    },
+    {
+        "aux{1,2}_{fullyconnected,logits}": "aux{1,2}.{fc1,fc2}",
+        "predictions_logits": "fc",
+    },
+    _CHANNELS_FIRST,
+)
+
+_SEVENS = "branch7x7dbl_1,branch7x7dbl_2,branch7x7dbl_3,branch7x7dbl_4,branch7x7dbl_5,branch_pool}"
+INCEPTION_V3 = _converter(
+    "torch/inception_v3",  # torchvision and timm
+    {
+        u.V3_STEM: "Conv2d_{1a_3x3,2a_3x3,2b_3x3,3b_1x1,4a_3x3}",
+        u.V3_GRID35: (
+            "Mixed_{5b,5c,5d}.{branch1x1,branch5x5_1,branch5x5_2,"
+            "branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3,branch_pool}"
+        ),
+        u.V3_6A: "Mixed_6a.{branch3x3,branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3}",
+        u.V3_GRID17: "Mixed_{6b,6c,6d,6e}.{branch1x1,branch7x7_1,branch7x7_2,branch7x7_3," + _SEVENS,
+        u.V3_7A: "Mixed_7a.{branch3x3_1,branch3x3_2,branch7x7x3_1,branch7x7x3_2,branch7x7x3_3,branch7x7x3_4}",
+        u.V3_GRID8: (
+            "Mixed_{7b,7c}.{branch1x1,branch3x3_1,branch3x3_2a,branch3x3_2b,"
+            "branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3a,branch3x3dbl_3b,branch_pool}"
+        ),
+        u.AUX: "AuxLogits.conv{0,1}",
+    },
+    {"{aux,predictions}_logits": "{AuxLogits.fc,fc}"},
+)
+
+_GRID = "branch0,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2,branch3.1"
+INCEPTION_V4 = _converter(
+    "timm/inception_v4",
+    {
+        u.V4_STEM: "features.{0,1,2}",
+        u.V4_3A: "features.3.conv",
+        u.V4_4A: "features.4.{branch0.0,branch0.1,branch1.0,branch1.1,branch1.2,branch1.3}",
+        u.V4_5A: "features.5.conv",
+        u.V4_GRID35: "features.{6..9}.{" + _GRID + "}",
+        u.V4_6A: "features.10.{branch0,branch1.0,branch1.1,branch1.2}",
+        u.V4_GRID17: (
+            "features.{11..17}.{branch0,branch1.0,branch1.1,branch1.2,"
+            "branch2.0,branch2.1,branch2.2,branch2.3,branch2.4,branch3.1}"
+        ),
+        u.V4_7A: "features.18.{branch0.0,branch0.1,branch1.0,branch1.1,branch1.2,branch1.3}",
+        u.V4_GRID8: (
+            "features.{19..21}.{branch0,branch1_0,branch1_1a,branch1_1b,"
+            "branch2_0,branch2_1,branch2_2,branch2_3a,branch2_3b,branch3.1}"
+        ),
+    },
+    {"predictions_logits": "last_linear"},
+)
+
+INCEPTION_RESNET_V2 = _converter(
+    "timm/inception_resnet_v2",
+    {
+        u.IR_STEM: "conv2d_{1a,2a,2b,3b,4a}",
+        u.IR_V2_5B: "mixed_5b.{" + _GRID + "}",
+        u.residual_blocks("block35", "{1..10}"): (
+            "repeat.{0..9}.{branch0,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2}"
+        ),
+        u.IR_6A: "mixed_6a.{branch0,branch1.0,branch1.1,branch1.2}",
+        u.residual_blocks("block17", "{1..20}"): "repeat_1.{0..19}.{branch0,branch1.0,branch1.1,branch1.2}",
+        u.IR_7A: "mixed_7a.{branch0.0,branch0.1,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2}",
+        u.residual_blocks("block8", "{1..9}"): "repeat_2.{0..8}.{branch0,branch1.0,branch1.1,branch1.2}",
+        u.residual_blocks("block8", "10"): "block8.{branch0,branch1.0,branch1.1,branch1.2}",
+        "conv_7b": "conv2d_7b",
+    },
+    {
+        "block35_{1..10}_up_conv": "repeat.{0..9}.conv2d",
+        "block17_{1..20}_up_conv": "repeat_1.{0..19}.conv2d",
+        "block8_{1..9}_up_conv": "repeat_2.{0..8}.conv2d",
+        "block8_10_up_conv": "block8.conv2d",
+        "predictions_logits": "classif",
+    },
+)
+
+_SEP = "{sep1_conv.depthwise,sep1_conv.pointwise,sep1_bn,sep2_conv.depthwise,sep2_conv.pointwise,sep2_bn}"
+_SEP_3 = "{sep3_conv.depthwise,sep3_conv.pointwise,sep3_bn}"
+XCEPTION = _converter(
+    "timm/xception",
+    {},
+    {
+        "conv{1,2}_{conv,bn}": "{conv1,bn1,conv2,bn2}",
+        "block{2,3,4,13}_shortcut_{conv,bn}": "block{1,2,3,12}.{skip,skipbn}",
+        "block2_" + _SEP: "block1.rep.{0.conv1,0.pointwise,1,3.conv1,3.pointwise,4}",  # no ReLU before
+        "block{3..13}_" + _SEP: "block{2..12}.rep.{1.conv1,1.pointwise,2,4.conv1,4.pointwise,5}",
+        "block{5..12}_" + _SEP_3: "block{4..11}.rep.{7.conv1,7.pointwise,8}",
+        "block14_{sep1_conv.depthwise,sep1_conv.pointwise,sep1_bn,conv.depthwise,conv.pointwise,bn}": (
+            "{conv3.conv1,conv3.pointwise,bn3,conv4.conv1,conv4.pointwise,bn4}"
+        ),
+        "predictions_logits": "fc",
+    },
+)
+
+
+def _resnext(depth: int) -> Converter:
+    layers = {"conv1_{conv,bn}": "{conv1,bn1}", "predictions_logits": "fc"}
+    for stage, blocks in u.resnext_blocks(depth).items():
+        ours, theirs = f"conv{stage}_block", f"layer{stage - 1}."
+        layers[f"{ours}{{1..{blocks}}}_{{a,b,c}}_{{conv,bn}}"] = (
+            f"{theirs}{{0..{blocks - 1}}}.{{conv1,bn1,conv2,bn2,conv3,bn3}}"
+        )
+        layers[f"{ours}1_shortcut_{{conv,bn}}"] = f"{theirs}0.downsample.{{0,1}}"
+    return _converter(f"torch/resnext{depth}", {}, layers)  # torchvision and timm
+
+
+MOBILENET_V1 = _converter(
+    "timm/mobilenet_v1",
+    {},
+    {
+        "conv1_{conv,bn}": "{conv_stem,bn1}",
+        "block{1..13}_{depthwise_conv,depthwise_bn,conv,bn}": (
+            "blocks.{0.0,1.0,1.1,2.0,2.1,3.0,3.1,3.2,3.3,3.4,3.5,4.0,4.1}.{conv_dw,bn1,conv_pw,bn2}"
+        ),
+        "predictions_logits": "classifier",
+    },
+)
+
+_TIMM_V2_BLOCKS = "{1.0,1.1,2.0,2.1,2.2,3.0,3.1,3.2,3.3,4.0,4.1,4.2,5.0,5.1,5.2,6.0}"
+MOBILENET_V2 = _converter(
+    "timm/mobilenet_v2",
+    {},
+    {
+        "{conv1,conv_last}_{conv,bn}": "{conv_stem,bn1,conv_head,bn2}",
+        "block1_{depthwise,project}_{conv,bn}": "blocks.0.0.{conv_dw,bn1,conv_pw,bn2}",
+        u.MOBILENET_V2_BLOCKS + "_{conv,bn}": f"blocks.{_TIMM_V2_BLOCKS}.{{conv_pw,bn1,conv_dw,bn2,conv_pwl,bn3}}",
+        "predictions_logits": "classifier",
+    },
+)
+TORCHVISION_MOBILENET_V2 = _converter(
+    "torchvision/mobilenet_v2",
+    {},
+    {
+        "{conv1,conv_last}_{conv,bn}": "features.{0.0,0.1,18.0,18.1}",
+        "block1_{depthwise,project}_{conv,bn}": "features.1.conv.{0.0,0.1,1,2}",
+        u.MOBILENET_V2_BLOCKS + "_{conv,bn}": "features.{2..17}.conv.{0.0,0.1,1.0,1.1,2,3}",
+        "predictions_logits": "classifier.1",
+    },
+)
+
+CONVERTERS = (
+    GOOGLENET,
+    INCEPTION_V3,
+    INCEPTION_V4,
+    INCEPTION_RESNET_V2,
+    XCEPTION,
+    _resnext(50),
+    _resnext(101),
+    MOBILENET_V1,
+    MOBILENET_V2,
+    TORCHVISION_MOBILENET_V2,
+)
