@@ -39,6 +39,7 @@ def assemble(
     alpha: float = 1.0,
     min_size: int | None = None,
     head_bias: bool = True,
+    neck: Callable[[Tensor], Tensor] | None = None,
 ) -> keras.Model:
     """Checks the shared arguments, then builds input, preprocessing, body and heads into one flat functional model.
 
@@ -61,6 +62,7 @@ def assemble(
         alpha: Width multiplier.
         min_size: Smallest height and width; None: the registry's.
         head_bias: Whether the classifier has a bias.
+        neck: Builds what lies between the dropout and the classifier.
 
     Returns:
         The model. With auxiliary heads its output is a dictionary by head name, else a single tensor.
@@ -95,7 +97,13 @@ def assemble(
     if include_top:
         x = layers.GlobalAveragePooling2D(name="global_pool")(x)
         outputs = classifier(
-            x, classes=classes, activation=activation, name="predictions", dropout=dropout, use_bias=head_bias
+            x,
+            classes=classes,
+            activation=activation,
+            name="predictions",
+            dropout=dropout,
+            use_bias=head_bias,
+            neck=neck,
         )
         if aux_heads:
             outputs = {"predictions": outputs} | {

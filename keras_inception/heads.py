@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,14 +28,23 @@ class AuxHead:
 
 
 def classifier(
-    x: Tensor, *, classes: int, activation: Any, name: str, dropout: float = 0.0, use_bias: bool = True
+    x: Tensor,
+    *,
+    classes: int,
+    activation: Any,
+    name: str,
+    dropout: float = 0.0,
+    use_bias: bool = True,
+    neck: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Dropout, dense layer and activation on a batch of feature vectors.
+    """Dropout, dense layer and activation on a batch of feature vectors; `neck` builds what follows the dropout.
 
     The dense layer is `NAME_logits`. The activation, named `name`, computes in float32 under mixed precision.
     """
     if dropout:
         x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    if neck is not None:
+        x = neck(x)
     x = layers.Dense(classes, use_bias=use_bias, name=f"{name}_logits")(x)
     return layers.Activation(activation or "linear", dtype=full_precision(), name=name)(x)
 

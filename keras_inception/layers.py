@@ -77,6 +77,8 @@ class Dropout:
 Op: TypeAlias = Conv | Pool | LRN | Fork | FullyConnected | Dropout
 Branch: TypeAlias = Sequence[Op]
 Module: TypeAlias = Sequence[Branch]
+Block: TypeAlias = Callable[..., Tensor]  # a form that one paper alone uses: called with x, name=, numerics=
+Table: TypeAlias = dict[str, Module | Op | Block]
 
 
 def conv(filters: int, kernel: int | tuple[int, int], **options: Any) -> Conv:
@@ -294,8 +296,10 @@ def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> list[Tensor]:
     raise TypeError(f"An operation of a module is one of {Op}. Received: {op!r}.")
 
 
-def stages(x: Tensor, table: Mapping[str, Module | Op], *, numerics: Numerics) -> tuple[Tensor, dict[str, Tensor]]:
-    """Applies the named modules and operations of a network's table one after the other.
+def stages(
+    x: Tensor, table: Mapping[str, Module | Op | Block], *, numerics: Numerics
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Applies the named modules, operations and blocks of a network's table one after the other.
 
     Returns:
         The last output, and every output by name.
@@ -304,6 +308,8 @@ def stages(x: Tensor, table: Mapping[str, Module | Op], *, numerics: Numerics) -
     for name, block in table.items():
         if isinstance(block, Sequence):
             x = inception_module(x, block, name=name, numerics=numerics)
+        elif callable(block):
+            x = block(x, name=name, numerics=numerics)
         else:
             (x,) = apply(block, x, name=name, numerics=numerics)
         endpoints[name] = x

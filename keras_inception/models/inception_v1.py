@@ -169,10 +169,9 @@ def InceptionV1(
     if dropout is None:
         dropout = 0.4 if variant == "paper" else 0.2
 
-    blocks = table(variant, naive=naive, stem=stem, alpha=alpha)
     return assemble(
         "inception_v1",
-        lambda x: stages(x, blocks, numerics=numerics),
+        lambda x: stages(x, table(variant, naive=naive, stem=stem, alpha=alpha), numerics=numerics),
         include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
