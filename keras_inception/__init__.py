@@ -14,7 +14,16 @@ from keras_inception.registry import ModelEntry, create_model, get_entry, list_m
 if TYPE_CHECKING:
     from keras_inception.graph import feature_pyramid
     from keras_inception.labels import decode_predictions
+    from keras_inception.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
     from keras_inception.models.inception_v1 import InceptionV1
+    from keras_inception.models.inception_v2 import InceptionV2
+    from keras_inception.models.inception_v3 import InceptionV3
+    from keras_inception.models.inception_v4 import InceptionV4
+    from keras_inception.models.mobilenet_v1 import MobileNetV1
+    from keras_inception.models.mobilenet_v2 import MobileNetV2
+    from keras_inception.models.resnext import ResNeXt50, ResNeXt101
+    from keras_inception.models.shufflenet import ShuffleNet
+    from keras_inception.models.xception import Xception
     from keras_inception.numerics import Numerics
     from keras_inception.preprocessing import Preprocessing, preprocess_input
 
@@ -29,10 +38,21 @@ _LAZY = {
 } | {entry.function_name: entry.builder.partition(":")[0] for entry in map(get_entry, list_models())}
 
 __all__ = [
+    "InceptionResNetV1",
+    "InceptionResNetV2",
     "InceptionV1",
+    "InceptionV2",
+    "InceptionV3",
+    "InceptionV4",
+    "MobileNetV1",
+    "MobileNetV2",
     "ModelEntry",
     "Numerics",
     "Preprocessing",
+    "ResNeXt50",
+    "ResNeXt101",
+    "ShuffleNet",
+    "Xception",
     "create_model",
     "decode_predictions",
     "feature_pyramid",
