@@ -22,7 +22,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(named)
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     for name in filter(None, listed.split("\0")):  # a copy, since a build leaves files in its source
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,12 +85,13 @@ def test_it_imports_in_an_empty_environment(empty_python: Path):
 
 
 def test_the_command_says_which_extra_it_lacks(empty_python: Path):
-    result = run(empty_python, "-I", "-c", "import sys; from keras_inception.cli import main; sys.exit(main(['models']))")
+    code = "import sys; from keras_inception.cli import main; sys.exit(main(['models']))"
+    result = run(empty_python, "-I", "-c", code)
     assert result.returncode == 1
     assert result.stderr.splitlines() == ["keras-inception: This needs tyro: pip install 'keras-inception[cli]'."]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is installed: see nox -s wheel")
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is here: see nox -s wheel")
 def test_jax_is_enough_to_build_and_run_a_network():
     code = """
 import keras_inception as ki, numpy as np, sys

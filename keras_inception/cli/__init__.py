@@ -106,7 +106,7 @@ def _quiet_libraries() -> Iterator[None]:
         return
     stderr.flush()
     terminal = os.dup(2)
-    with open(terminal, "w", buffering=1, encoding=stderr.encoding, errors="backslashreplace") as python_stderr:
+    with os.fdopen(terminal, "w", buffering=1, encoding=stderr.encoding, errors="backslashreplace") as python_stderr:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 from tyro.extras import SubcommandApp
@@ -50,8 +49,6 @@ def by_default(value: str, metavar: str) -> Any:
     return arg(metavar=metavar, help_behavior_hint=f"(default: {value})")
 
 
-
-
 def command_line(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the sub-command that they name, and return its exit code."""
     app = SubcommandApp()
@@ -80,7 +77,7 @@ def models(json: Json = False) -> None:
     """
     entries = [ki.get_entry(name) for name in ki.list_models()]
     if json:
-        _print_json([{**dataclasses.asdict(entry), "aux_heads": dict(entry.aux_heads)} for entry in entries])
+        _print_json([{**vars(entry), "aux_heads": dict(entry.aux_heads)} for entry in entries])
     else:
         tables.show_models(entries)
 
@@ -139,7 +136,8 @@ def _train_command(recipe: str) -> Callable[..., int | None]:
         run = training.train(config, output or _new_folder(config.recipe), overwrite=overwrite)
         tables.show_lines(("next", _command("export", run.folder)))
 
-    train.__doc__ = f"""Train a network on images, as a recipe says: {" or ".join(list_recipes())}. Help shows the one named.
+    recipes = " or ".join(list_recipes())
+    train.__doc__ = f"""Train a network on images as a recipe says: {recipes}. Help shows the values of the one named.
 
     Args:
         config: The run.

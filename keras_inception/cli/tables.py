@@ -1,5 +1,6 @@
 """What the commands print: one function a result, all numbers with their units."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
 LEFT: Literal["left"] = "left"
 RIGHT: Literal["right"] = "right"
 WEAKEST = 5
+WIDE = 120
 
 
 def show_models(entries: Sequence[ModelEntry]) -> None:
     """Print the registry."""
     table = _table(("model", LEFT), ("input", RIGHT), ("parameters", RIGHT), ("multiply-adds", RIGHT),
-                   ("top-1 / top-5", RIGHT), ("aux heads", LEFT), ("paper", LEFT))  # fmt: skip
+                   ("top-1 / top-5", RIGHT), ("paper", LEFT))  # fmt: skip
     for entry in entries:
+        accuracies = ["-" if share is None else f"{share:.1f}" for share in (entry.top1, entry.top5)]
+        paper = entry.url.replace("https://arxiv.org/abs/", "arXiv:")
         table.add_row(
             entry.name,
             f"{entry.input_size}x{entry.input_size}",
             mega(entry.parameters),
             mega(entry.multiply_adds),
-            f"{percent(entry.top1, scale=1)} / {percent(entry.top5, scale=1)}",
-            ", ".join(entry.aux_heads) or "-",
-            f"[link={entry.url}]{entry.url.removeprefix('https://')}[/link]",
+            " / ".join(accuracies) + " %",
+            f"[link={entry.url}]{paper}[/link]",
         )
     _print(table)
 
@@ -99,7 +102,7 @@ def show_proof(proof: "Proof") -> None:
     table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
     _print(table)
     if proof.passed:
-        Console(highlight=False).print("[green]proven[/green]: every file is whole and within the limits")
+        console().print("[green]proven[/green]: every file is whole and within the limits")
     for failure in proof.failures:
         Console(stderr=True, highlight=False).print(f"[red]failed[/red]: {escape(failure)}", soft_wrap=True)
 
@@ -121,21 +124,20 @@ def show_timings(rows: Sequence["Timing"]) -> None:
 
 def show_heading(text: str) -> None:
     """Print a line that begins a part."""
-    Console().rule(f"[bold]{text}[/bold]", align=LEFT, style="dim")
+    console().rule(f"[bold]{text}[/bold]", align=LEFT, style="dim")
 
 
 def show_lines(*lines: tuple[str, Path | str]) -> None:
     """Print labelled lines that a terminal does not wrap, so that paths and commands can be copied."""
     width = max(len(label) for label, _ in lines)
-    console = Console(highlight=False)
     for label, value in lines:
-        console.print(f"[dim]{label:<{width}}[/dim]  ", end="")
-        console.print(str(value), markup=False, soft_wrap=True)
+        console().print(f"[dim]{label:<{width}}[/dim]  ", end="")
+        console().print(str(value), markup=False, soft_wrap=True)
 
 
-def percent(value: float | None, *, digits: int = 1, scale: float = 100) -> str:
-    """A share as percent; `scale=1` where the value is in percent already."""
-    return "-" if value is None else f"{scale * value:.{digits}f} %"
+def percent(share: float, *, digits: int = 1) -> str:
+    """A share of 1 as percent."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def megabytes(size: int) -> str:
@@ -151,9 +153,17 @@ def mega(value: int) -> str:
 def _table(*columns: tuple[str, Any], title: str | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_style="bold", title_justify="left")
     for place, (name, justify) in enumerate(columns):
-        table.add_column(name, justify=justify, no_wrap=place == 0 or justify == RIGHT, overflow="fold")
+        table.add_column(name, justify=justify, no_wrap=place == 0 or justify == RIGHT, overflow="fold", min_width=8)
     return table
 
 
 def _print(table: Table) -> None:
-    Console().print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output; where it is no terminal and nobody says how wide it is, wide enough for every table."""
+    standard = Console(highlight=False)
+    if not (standard.is_terminal or os.environ.get("COLUMNS")):
+        standard.width = WIDE
+    return standard

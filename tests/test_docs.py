@@ -1,0 +1,67 @@
+"""The code in the documentation runs, and what the read-me says of networks and commands is so."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_inception as ki
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SLOW_PAGES = {"docs/quickstart.md"}  # trains a network
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def pages_with_code() -> list:
+    names = [str(page.relative_to(ROOT)) for page in PAGES if python_blocks(page)]
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_PAGES else []) for name in names]
+
+
+@pytest.mark.parametrize("page", pages_with_code())
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    variables: dict[str, object] = {}
+    for block in python_blocks(ROOT / page):
+        exec(compile(block, page, "exec"), variables)
+
+
+def test_an_example_runs(capsys: pytest.CaptureFixture[str]):
+    runpy.run_path(str(ROOT / "examples" / "backbone.py"), run_name="__main__")
+    assert "P5: stride 32, shape (2, 4, 4, 1024)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_training_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(sys, "argv", ["train_and_export.py", str(tmp_path / "run"), "2"])
+    runpy.run_path(str(ROOT / "examples" / "train_and_export.py"), run_name="__main__")
+    assert "model_int8.tflite" in capsys.readouterr().out
+
+
+def test_the_readme_lists_every_network():
+    rows = ["| network | input | parameters | multiply-adds | top-1 / top-5 | paper |", "|---|--:|--:|--:|--:|---|"]
+    for entry in map(ki.get_entry, ki.list_models()):
+        accuracies = " / ".join("–" if share is None else f"{share:.1f}" for share in (entry.top1, entry.top5))
+        paper = f"[{entry.title}]({entry.url})"
+        size = f"{entry.input_size}x{entry.input_size}"
+        cells = [f"`{entry.name}`", size, f"{entry.parameters:,}", f"{entry.multiply_adds:,}", f"{accuracies} %", paper]
+        rows.append(f"| {' | '.join(cells)} |")
+    table = "\n".join(rows)
+    assert table in README, f"README.md's table of networks should be:\n{table}"
+
+
+def test_every_session_that_is_named_exists():
+    sessions = set(re.findall(r"@nox\.session\ndef (\w+)", (ROOT / "noxfile.py").read_text(encoding="utf-8")))
+    named = {
+        name
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / ".ci" / "run"]
+        for names in re.findall(r"nox -s ((?:[a-z]+ ?)+)", page.read_text(encoding="utf-8"))
+        for name in names.split()
+    }
+    assert {"quickstart", "tests"} <= named & sessions
