@@ -236,7 +236,7 @@ def export(
     opened = training.Run.open(run)
     exported = _export(opened, output or run / EXPORT, modes, saved_model, calibration, overwrite)
     tables.show_files(exported.folder, exported.manifest["files"])
-    tables.show_lines(("next", _command("verify", run, *(["--folder", output] if output else []))))
+    tables.show_lines(("next", _command("verify", run, *(("--folder", output) if output else ()))))
 
 
 def verify(
