@@ -7,11 +7,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_inception.tflite.timing import Timing, benchmark
     from keras_inception.tflite.deployment import deploy
     from keras_inception.tflite.errors import ExportError
     from keras_inception.tflite.exporting import Export, export
     from keras_inception.tflite.runtime import LiteRTModel
+    from keras_inception.tflite.timing import Timing, benchmark
     from keras_inception.tflite.verification import Limits, Proof, Row, verify
 
 _MODULES = {

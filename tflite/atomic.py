@@ -16,10 +16,8 @@ from pathlib import Path
 
 from keras_inception.tflite.errors import ExportError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # Linux: renameat2
@@ -111,15 +109,15 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _lock(folder: Path) -> int | None:
     """Marks the folder as being written by a living process; the kernel takes the mark away when it dies."""
-    if fcntl is None:
-        return None
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # a file system without locks
-        os.close(descriptor)
-        return None
-    return descriptor
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # held by another, or a file system without locks
+            os.close(descriptor)
+        else:
+            return descriptor
+    return None
 
 
 def _remove_leftovers(target: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_inception.preprocessing import preprocessing_layers
+from keras_inception import preprocess_input
 from keras_inception.tflite.errors import ExportError
 from keras_inception.tflite.fold import foldable, folded_weights
 
@@ -74,8 +74,8 @@ def deploy(
         twin.get_layer(layer.name).set_weights(weights)
     if preprocessing is not None:
         pixels = keras.Input(model.inputs[0].shape[1:], dtype="float32", name="images")
-        raw = preprocessing_layers(pixels, preprocessing)
-        twin = keras.Model(pixels, _replay(twin, raw), name=model.name)
+        raw = preprocess_input(pixels, preprocessing)
+        twin = keras.Model(pixels, twin(raw), name=model.name)
     twin.trainable = False
     return twin
 
@@ -106,11 +106,6 @@ def _classifier(model: keras.Model, output: str) -> Any:
     if not isinstance(last, keras.layers.Activation | keras.layers.Softmax):
         raise ExportError(f"Logits need a softmax layer of its own at the end. Received: {type(last).__name__}.")
     return last.input
-
-
-def _replay(model: keras.Model, inputs: Any) -> Any:
-    """Runs the model's layers on other inputs, so that the result is flat, not a model in a model."""
-    return keras.models.clone_model(model, input_tensors=inputs, clone_function=lambda layer: layer).outputs[0]
 
 
 def _in_float32(layer: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -207,7 +208,7 @@ def trace(twin: keras.Model, mode: str, batch: int | None) -> Any:
 def write_saved_model(twin: keras.Model, folder: Path) -> None:
     """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
 
-    Files are resized without regard to their aspect ratio, bilinear and antialiased, to the size that the network takes.
+    Files are resized without regard to their aspect ratio, bilinear and antialiased, to the network's size.
 
     Args:
         twin: A model that `deploy` returned.
@@ -228,14 +229,17 @@ def write_saved_model(twin: keras.Model, folder: Path) -> None:
     def from_files(encoded: Any) -> dict[str, Any]:
         return {OUTPUT: twin(tf.map_fn(decode, encoded, fn_output_signature=tf.float32), training=False)}
 
-    archive = keras.export.ExportArchive()
-    archive.track(twin)
-    pixel_spec = tf.TensorSpec((None, height, width, channels), tf.uint8, name=INPUT)
-    archive.add_endpoint(SIGNATURE, from_pixels, input_signature=[pixel_spec])
+    # keras.export.ExportArchive would store every weight twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in twin.variables]
+    specs = {SIGNATURE: (from_pixels, tf.TensorSpec((None, height, width, channels), tf.uint8, name=INPUT))}
     if channels in (1, 3, 4):
-        file_spec = tf.TensorSpec((None,), tf.string, name="encoded")
-        archive.add_endpoint(ENCODED_SIGNATURE, from_files, input_signature=[file_spec])
-    archive.write_out(str(folder), verbose=False)
+        specs[ENCODED_SIGNATURE] = from_files, tf.TensorSpec((None,), tf.string, name="encoded")
+    signatures = {
+        name: tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+        for name, (function, spec) in specs.items()
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def sha256(path: Path) -> str:
@@ -275,6 +279,8 @@ def _one_sentence(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = str(error).strip() or type(error).__name__
+        if "No space left" in text:  # TensorFlow's own file system code raises no OSError
+            raise OSError(errno.ENOSPC, text) from error
         unsupported = sorted(set(re.findall(r"(?:Flex|Custom) ops?: ([\w, ]+)", text)))
         if unsupported:
             raise ExportError(
@@ -304,8 +310,8 @@ def _image_shape(twin: keras.Model) -> tuple[int, int, int]:
 def _check_preprocessing(twin: keras.Model) -> None:
     if not any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in twin.layers):
         raise ExportError(
-            "Exported files take raw pixels: build the model with include_preprocessing=True, or name its preprocessing "
-            f"('none' where it takes pixels 0..255 as they are). Received: {twin.name} with none inside."
+            "Exported files take raw pixels: build the model with include_preprocessing=True, or name its "
+            f"preprocessing ('none' where it takes 0..255 as it is). Received: {twin.name} with none inside."
         )
 
 

@@ -146,7 +146,9 @@ def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], s
 
 
 def _name(item: Any) -> str:
-    return str(item) if isinstance(item, str | Path) else getattr(item, "name", None) or getattr(item, "__name__", "?")
+    if isinstance(item, str | Path):
+        return str(item)
+    return str(getattr(item, "name", None) or getattr(item, "__name__", type(item).__name__))
 
 
 def _random_images(opened: Mapping[str, Any], batch: int) -> np.ndarray:

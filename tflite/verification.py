@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_inception.tflite.timing import compiled, interleaved
+from keras_inception import preprocess_input
 from keras_inception.tflite.deployment import deploy, predictions
 from keras_inception.tflite.errors import ExportError, quiet
 from keras_inception.tflite.exporting import SAVED_MODEL, Export, sha256, size
 from keras_inception.tflite.quantize import pixels
 from keras_inception.tflite.runtime import LiteRTModel, cores, custom_operators, open_saved_model, operators
+from keras_inception.tflite.timing import compiled, interleaved
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -149,7 +150,7 @@ def verify(
     folder: str | Path,
     batches: Iterable[Any],
     *,
-    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    limits: Limits = Limits(),
     threads: int | None = None,
     runs: int = 30,
 ) -> Proof:
@@ -213,15 +214,13 @@ def verify(
 
 def keras_call(model: keras.Model, export: Export) -> Callable[[np.ndarray], np.ndarray]:
     """The given model, as it is, as one compiled function from pixels to what the export answers."""
-    import keras_inception as ki
-
     name, logits = _none(export.manifest["preprocessing"]), export.manifest["output"]["kind"] == "logits"
     if logits:  # the model as it is answers probabilities; there is no more to compare than its twin's logits
         return compiled(deploy(model, preprocessing=name, output="logits"))
     function = compiled(model)
 
     def call(images: np.ndarray) -> np.ndarray:
-        raw = images if name is None else ki.preprocess_input(images, name)
+        raw = images if name is None else preprocess_input(images, name)
         return np.asarray(predictions(function(raw)), "float32")
 
     return call
