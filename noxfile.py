@@ -26,7 +26,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite with coverage; what follows `--` goes to pytest."""
-    session.install("-e", ".[train,tflite,jax,test]")
+    session.install("-e", ".[train,tflite,convert,jax,test]")
     coverage = [] if session.posargs else ["--cov", "--cov-report=term"]
     session.run("pytest", *coverage, *session.posargs)
 
@@ -34,7 +34,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """Run the tests that are marked slow."""
-    session.install("-e", ".[train,tflite,jax,test]")
+    session.install("-e", ".[train,tflite,convert,jax,test]")
     session.run("pytest", "-m", "slow and not gpu and not torch", *session.posargs)
 
 

@@ -15,10 +15,12 @@ DEBUG = "KERAS_INCEPTION_DEBUG"
 
 _EXTRAS = {
     "ai_edge_litert": "tflite",
+    "google": "convert",
     "jinja2": "train",
     "matplotlib": "train",
     "PIL": "train",
     "rich": "cli",
+    "safetensors": "convert",
     "sklearn": "train",
     "tensorboard": "train",
     "tensorflow": "train,tflite",
