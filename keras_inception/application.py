@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 import keras
 from keras import layers
@@ -18,13 +19,66 @@ from keras_inception.registry import ModelEntry, get_entry
 Body: TypeAlias = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
 """From an input to the features before the head, and the endpoints that auxiliary heads may tap, by name."""
 
+P = ParamSpec("P")
+
+
+def takes_weights(entry_name: str) -> Callable[[Callable[P, keras.Model]], Callable[P, keras.Model]]:
+    """Gives a builder its `weights` argument: `"imagenet"`, the tag of a released set, or a path.
+
+    What it means is found out, and checked against the other arguments, before the builder runs; the builder hands what
+    it gets to `assemble`. Where `numerics` is None, the weights' own apply.
+
+    Args:
+        entry_name: Registry id of the network.
+    """
+
+    def decorate(builder: Callable[P, keras.Model]) -> Callable[P, keras.Model]:
+        signature = inspect.signature(builder)
+
+        @functools.wraps(builder)
+        def build(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+            if given["weights"] is None:
+                return builder(*args, **kwargs)
+            from keras_inception.weights.loading import Weights, resolve
+
+            if not isinstance(given["weights"], Weights):
+                height, channels = _image_axes(given["input_shape"], given["input_tensor"])
+                given["weights"] = resolve(
+                    given["weights"],
+                    entry_name,
+                    given,
+                    numerics=given["numerics"],
+                    include_top=given["include_top"],
+                    classes=given["classes"],
+                    aux_heads=given["aux_heads"],
+                    image_size=height,
+                    channels=channels,
+                )
+            given["numerics"] = given["numerics"] or given["weights"].numerics
+            return builder(*bound.args, **bound.kwargs)
+
+        return build
+
+    return decorate
+
+
+def _image_axes(input_shape: Any, input_tensor: Any) -> tuple[int | None, int | None]:
+    """Height and channels of the images, None where they are unknown or no image shape at all."""
+    shape = tuple(input_shape or (input_tensor.shape[1:] if isinstance(input_tensor, keras.KerasTensor) else ()))
+    if len(shape) != 3:
+        return None, None
+    return (shape[1], shape[0]) if channel_axis() == 1 else (shape[0], shape[2])
+
 
 def assemble(
     entry_name: str,
     body: Body,
     *,
     include_top: bool,
-    weights: str | Path | None,
+    weights: Any,
     input_tensor: Tensor | None,
     input_shape: Sequence[int | None] | None,
     pooling: str | None,
@@ -47,7 +101,7 @@ def assemble(
         entry_name: Registry id of the network.
         body: Builds the network's features.
         include_top: Whether to end in the classifier.
-        weights: None, or the path of a weights file that Keras's `load_weights` reads.
+        weights: What `takes_weights` made of the builder's argument.
         input_tensor: Symbolic tensor to build on.
         input_shape: Shape of one image in Keras's data format.
         pooling: None, `"avg"` or `"max"`: what follows the features when there is no classifier.
@@ -81,7 +135,6 @@ def assemble(
         alpha=alpha,
     )
     activation = keras.activations.get(classifier_activation)
-    weights_path = _weights_path(weights)
     shape = _input_shape(entry, input_shape, input_tensor, include_top, min_size or entry.min_size)
 
     if aux_heads and None in shape and any(isinstance(op, FullyConnected) for head in aux_specs for op in head.ops):
@@ -90,8 +143,10 @@ def assemble(
             f"Received: input_shape={shape}."
         )
 
+    file = weights.file() if weights is not None else None
+    preprocessing = weights.preprocessing if weights is not None else None
     inputs = keras.Input(shape, name="input") if input_tensor is None else input_tensor
-    x = preprocessing_layers(inputs, entry.preprocessing) if include_preprocessing else inputs
+    x = preprocessing_layers(inputs, preprocessing or entry.preprocessing) if include_preprocessing else inputs
     x, endpoints = body(x)
     outputs: Any
     if include_top:
@@ -126,8 +181,9 @@ def assemble(
 
     sources = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     model = keras.Model(sources, outputs, name=name)
-    if weights_path is not None:
-        model.load_weights(weights_path)
+    if weights is not None:
+        before = keras.Model(sources, input_tensor).layers if input_tensor is not None else []
+        weights.load_into(model, file, skip={layer.name for layer in before})
     return model
 
 
@@ -166,17 +222,6 @@ def check_choice(argument: str, value: Any, choices: Sequence[Any]) -> None:
     if value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{argument} must be one of {allowed}. Received: {argument}={value!r}.")
-
-
-def _weights_path(weights: str | Path | None) -> Path | None:
-    if weights is None:
-        return None
-    path = Path(weights)
-    if not path.is_file():
-        raise ValueError(
-            f"weights must be None or the path of an existing weights file. Received: weights={weights!r}."
-        )
-    return path
 
 
 def _input_shape(

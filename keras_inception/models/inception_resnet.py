@@ -18,7 +18,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.heads import AuxHead
 from keras_inception.layers import (
     Module,
@@ -112,6 +112,7 @@ V2_TABLE: Table = {
 V2_AUX = AuxHead("aux", "block17_20", [avg_pool(5, 3, padding="valid"), conv(128, 1), conv(768, 5, padding="valid")])
 
 
+@takes_weights("inception_resnet_v1")
 def InceptionResNetV1(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -133,7 +134,7 @@ def InceptionResNetV1(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels;
             default `(299, 299, 3)`, or any size without the top.
@@ -186,6 +187,7 @@ def InceptionResNetV1(
     )
 
 
+@takes_weights("inception_resnet_v2")
 def InceptionResNetV2(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -205,7 +207,7 @@ def InceptionResNetV2(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels;
             default `(299, 299, 3)`, or any size without the top.

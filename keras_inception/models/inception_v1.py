@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.heads import AuxHead
 from keras_inception.layers import (
     LRN,
@@ -109,6 +109,7 @@ def table(variant: str, *, naive: bool, stem: str, alpha: float) -> dict[str, Mo
     return scale_width(stem_table | body, alpha)
 
 
+@takes_weights("inception_v1")
 def InceptionV1(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -132,7 +133,7 @@ def InceptionV1(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(224, 224, 3)`, or any size without the top.

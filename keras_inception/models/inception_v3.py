@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.heads import AuxHead
 from keras_inception.layers import Module, Table, Tensor, avg_pool, conv, fork, max_pool, scale_width, stages
 from keras_inception.numerics import SLIM, Numerics
@@ -94,6 +94,7 @@ MIN_SIZES = {"imagenet": 75, "low_resolution": 7}  # so that mixed_7a has a pixe
 AUX_MIN_SIZES = {"imagenet": 107, "low_resolution": 11}  # so that the head's 5x5 pool fits the 17x17 grid
 
 
+@takes_weights("inception_v3")
 def InceptionV3(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -115,7 +116,7 @@ def InceptionV3(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels (7x7 with the low-resolution stem);
             default `(299, 299, 3)`, or any size without the top.

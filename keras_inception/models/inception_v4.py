@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from keras_inception.application import assemble
+from keras_inception.application import assemble, takes_weights
 from keras_inception.heads import AuxHead
 from keras_inception.layers import Module, Table, Tensor, avg_pool, conv, fork, max_pool, scale_width, stages
 from keras_inception.numerics import SLIM, Numerics
@@ -71,6 +71,7 @@ AUX_HEADS = [AuxHead("aux", "mixed_6h", [avg_pool(5, 3, padding="valid"), conv(1
 AUX_MIN_SIZE = 107  # so that the head's 5x5 pool fits the 17x17 grid
 
 
+@takes_weights("inception_v4")
 def InceptionV4(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -91,7 +92,7 @@ def InceptionV4(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels;
             default `(299, 299, 3)`, or any size without the top.

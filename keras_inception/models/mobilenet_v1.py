@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.layers import Tensor, conv_bn, depthwise_bn, scaled
 from keras_inception.numerics import KERAS, Numerics
 
@@ -40,6 +40,7 @@ ACTIVATIONS = {"slim": "relu6", "paper": "relu"}  # by variant
 MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
 
 
+@takes_weights("mobilenet_v1")
 def MobileNetV1(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -66,7 +67,7 @@ def MobileNetV1(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(224, 224, 3)`, or any size without the top.

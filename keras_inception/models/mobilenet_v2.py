@@ -18,7 +18,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.layers import Tensor, channel_axis, conv_bn, depthwise_bn
 from keras_inception.numerics import KERAS, Numerics
 
@@ -62,6 +62,7 @@ def divisible(width: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * width else rounded
 
 
+@takes_weights("mobilenet_v2")
 def MobileNetV2(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -84,7 +85,7 @@ def MobileNetV2(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(224, 224, 3)`, or any size without the top.

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.layers import Tensor, channel_axis, conv_bn, max_pool, pool
 from keras_inception.numerics import TORCH, Numerics
 
@@ -27,6 +27,7 @@ BLOCKS = {"resnext50": (3, 4, 6, 3), "resnext101": (3, 4, 23, 3)}  # of each sta
 MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
 
 
+@takes_weights("resnext50")
 def ResNeXt50(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -49,7 +50,7 @@ def ResNeXt50(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(224, 224, 3)`, or any size without the top.
@@ -93,6 +94,7 @@ def ResNeXt50(
     )
 
 
+@takes_weights("resnext101")
 def ResNeXt101(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -117,7 +119,7 @@ def ResNeXt101(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(224, 224, 3)`, or any size without the top.

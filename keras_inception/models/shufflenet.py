@@ -18,7 +18,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.layers import (
     Tensor,
     avg_pool,
@@ -83,6 +83,7 @@ def widths(groups: int, alpha: float, form: Form) -> tuple[int, dict[str, int]]:
     return round_up(stem or STEM_WIDTH * alpha, groups), stages
 
 
+@takes_weights("shufflenet")
 def ShuffleNet(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -109,7 +110,7 @@ def ShuffleNet(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(224, 224, 3)`, or any size without the top.

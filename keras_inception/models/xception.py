@@ -16,7 +16,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice
+from keras_inception.application import assemble, check_choice, takes_weights
 from keras_inception.layers import Padding, Tensor, conv_bn, max_pool, pool, sep_conv_bn
 from keras_inception.numerics import KERAS, Numerics
 
@@ -28,6 +28,7 @@ LAST = (1536, 2048)
 MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
 
 
+@takes_weights("xception")
 def Xception(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -48,7 +49,7 @@ def Xception(
 
     Args:
         include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), or the path of a weights file.
+        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
         input_tensor: Keras tensor to build on instead of a new input.
         input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
             default `(299, 299, 3)`, or any size without the top.

@@ -61,8 +61,8 @@ class Slot:
 
     @property
     def path(self) -> str:
-        """Name of the weight in files of ours."""
-        return f"{self.layer}/{self.name}"
+        """Name of the weight: its layer's and Keras's own."""
+        return f"{self.layer.partition('.')[0]}/{self.variable.name}"
 
     @property
     def is_head(self) -> bool:

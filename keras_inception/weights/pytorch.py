@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from keras_inception.weights import units as u
 from keras_inception.weights.matcher import (
@@ -14,6 +15,7 @@ from keras_inception.weights.matcher import (
     Converter,
     Layout,
     Slot,
+    Tensor,
     Tensors,
     Transform,
     expand,
@@ -234,7 +236,39 @@ TORCHVISION_MOBILENET_V2 = _converter(
     },
 )
 
+
+
+def _without_leading_one(tensors: Tensors) -> Tensors:
+    """Cadene's file keeps the vectors of its batch norms as matrices of one row."""
+    return {
+        name: Tensor(t.shape[1:], t.dtype, lambda t=t: t.read()[0]) if len(t.shape) == 2 and t.shape[0] == 1 else t
+        for name, t in tensors.items()
+    }
+
+
+BN_INCEPTION = Converter(
+    "cadene/bn_inception",
+    replace(LAYOUT, view=_without_leading_one),
+    with_parts(
+        expand_pairs(
+            {
+                u.V2_STEM: "{conv1_7x7_s2,conv2_3x3_reduce,conv2_3x3}",
+                u.V2_MODULES: (
+                    "inception_{3a,3b,4a,4b,4c,4d,5a,5b}_{1x1,3x3_reduce,3x3,"
+                    "double_3x3_reduce,double_3x3_1,double_3x3_2,pool_proj}"
+                ),
+                u.V2_REDUCTIONS: (
+                    "inception_{3c,4e}_{3x3_reduce,3x3,double_3x3_reduce,double_3x3_1,double_3x3_2}"
+                ),
+            }
+        ),
+        {"conv": "*", "bn": "*_bn"},
+    )
+    | {"predictions_logits": "last_linear"},
+)
+
 CONVERTERS = (
+    BN_INCEPTION,
     GOOGLENET,
     INCEPTION_V3,
     INCEPTION_V4,
