@@ -269,6 +269,8 @@ def _open_tfds(place: str, config: TrainConfig) -> _Parts:
         else:
             builder = tfds.builder(place)
             builder.download_and_prepare()
+    except ImportError:
+        raise
     except Exception as error:  # TFDS raises dozens of kinds: registry, network, file and format errors
         first_line = str(error).strip().split("\n")[0]
         raise ValueError(
