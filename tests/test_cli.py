@@ -40,7 +40,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run trained on digits for one epoch, and its export. Tests that write take a copy: see `run`."""
+    """A run trained on digits for one epoch, and its export. Tests that write into it take a copy: see `run`."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     assert main(["train", "--recipe", "digits", *SMALL, "--output", str(folder)]) == 0
     assert main(["export", str(folder), "--calibration", "32"]) == 0
@@ -151,8 +151,6 @@ def test_evaluate_prints_the_accuracy_and_writes_it(command: Command, run: Path)
     result = json.loads(out)
     assert result["images"] == 360
     assert json.loads((run / "evaluation.json").read_text())["accuracy"] == result["accuracy"]
-    code, out, _ = command("evaluate", run)
-    assert f"{100 * result['accuracy']:.2f} %" in out
 
 
 def test_predict_names_the_likeliest_classes_of_each_image(command: Command, trained: Path, tmp_path: Path):
@@ -166,9 +164,11 @@ def test_predict_names_the_likeliest_classes_of_each_image(command: Command, tra
         assert len(probabilities) == 5
         assert probabilities == sorted(probabilities, reverse=True)
         assert 0 < sum(probabilities) <= 1 + 1e-6
-    code, out, _ = command("predict", trained, images[0], "--top", "2")
+
+
+def test_predict_prints_as_many_classes_as_asked(command: Command, trained: Path, tmp_path: Path):
+    code, out, _ = command("predict", trained, digit_image(tmp_path / "one.png"), "--top", "2")
     assert code == 0
-    assert rows[0]["predictions"][0]["class"] in out
     assert len([line for line in out.splitlines() if line.rstrip().endswith("%")]) == 2
 
 

@@ -10,6 +10,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -366,7 +367,7 @@ def _need_tensorflow() -> None:
 
 def _recipe_in(arguments: Sequence[str]) -> str:
     """Find the recipe that the arguments name, before they are parsed: it decides the defaults that parsing needs."""
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for option, value in pairwise([*arguments, ""]):
         if option == "--recipe":
             return value
         if option.startswith("--recipe="):
