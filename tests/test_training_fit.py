@@ -1,0 +1,283 @@
+"""A whole run on real digits, and everything that may go wrong on the way to one."""
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+from training_helpers import tiny_config, write_digits
+
+from keras_inception.training import DivergedError, Run, TrainConfig, evaluate, train
+from keras_inception.training.config import OptimizerConfig
+from keras_inception.training.evaluation import summarise
+from keras_inception.training.files import write_atomically
+
+
+def quiet():
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """75 real digits of three classes, a text file named .jpg among them."""
+    folder = write_digits(tmp_path_factory.mktemp("data"), classes=3, each=25)
+    (folder / "digit_1" / "text.jpg").write_text("not an image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def output():
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def run(data, output, tmp_path_factory):
+    """Two epochs with auxiliary heads."""
+    config = tiny_config(f"folder:{data}", epochs=2)
+    return train(config, tmp_path_factory.mktemp("runs") / "first", console=Console(file=output, width=200))
+
+
+def same_files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_run_folder_explains_itself(run, data):
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json", "history.csv",
+        "evaluation.json", "tensorboard", "checkpoints", "quarantine.txt", "report.html",
+    }  # fmt: skip
+    assert {path.name for path in (run.folder / "checkpoints").iterdir()} == {"best.keras", "last.keras"}
+    assert any((run.folder / "tensorboard").rglob("events.out.tfevents.*"))
+    assert (run.folder / "class_names.txt").read_text() == "digit_0\ndigit_1\ndigit_2\n"
+    assert (run.folder / "quarantine.txt").read_text() == (
+        f"{data / 'digit_1' / 'text.jpg'}\tnot a JPEG, PNG, GIF or BMP image\n"
+    )
+    environment = json.loads((run.folder / "environment.json").read_text())
+    assert environment["seed"] == run.config.seed
+    assert environment["versions"]["keras"] == keras.version()
+    assert TrainConfig.from_json((run.folder / "config.json").read_text()) == run.config
+
+
+def test_the_history_has_a_row_an_epoch_with_every_head(run):
+    rows = list(csv.DictReader((run.folder / "history.csv").read_text().splitlines()))
+    assert [float(row["epoch"]) for row in rows] == [1, 2]
+    for head in ("predictions", "aux1", "aux2"):
+        assert 0 <= float(rows[1][f"val_{head}_accuracy"]) <= 1
+        assert float(rows[1][f"{head}_loss"]) > 0
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    best = max(float(row["val_predictions_accuracy"]) for row in rows)
+    assert metrics["validation_accuracy"] == pytest.approx(best)
+    assert float(rows[metrics["best_epoch"] - 1]["val_predictions_accuracy"]) == pytest.approx(best)
+
+
+def test_away_from_a_terminal_there_is_one_line_an_epoch_and_one_a_bad_file(run, output):
+    lines = output.getvalue().splitlines()
+    assert len(lines) == 3
+    assert re.fullmatch(r"warning: left out .*text\.jpg: not a JPEG, PNG, GIF or BMP image", lines[0])
+    assert re.match(r"epoch +1/2  loss \d+\.\d+  accuracy \d+\.\d+%  validation .* images/s  ", lines[1])
+
+
+def test_the_report_stands_alone_and_names_what_was_missed(run):
+    page = (run.folder / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert "@import" not in page
+    assert page.count("<svg") == 5
+    evaluation = json.loads((run.folder / "evaluation.json").read_text())
+    assert f"{100 * evaluation['accuracy']:.2f}%" in page
+    assert page.count("data:image/png") >= len(evaluation["misclassified"])
+    assert "text.jpg" in page
+
+
+def test_the_run_opens_again_with_the_same_splits_and_a_model_of_raw_pixels(run):
+    again = Run.open(run.folder)
+    assert again.config == run.config
+    assert again.class_names == ["digit_0", "digit_1", "digit_2"]
+    images = {
+        split: sum(len(labels) for _, labels in again.batches(split)) for split in ("train", "validation", "test")
+    }
+    assert images == {"train": 54, "validation": 6, "test": 15}
+    model = again.model()
+    hits = 0
+    for pixels, labels in again.batches("test", batch_size=4):
+        assert pixels.dtype == np.float32
+        assert pixels.max() > 200
+        np.testing.assert_array_equal(pixels, np.round(pixels))
+        hits += int((model.predict(pixels, verbose=0)["predictions"].argmax(axis=1) == labels).sum())
+    assert hits / 15 == pytest.approx(json.loads((run.folder / "evaluation.json").read_text())["accuracy"])
+
+
+def test_a_seeded_choice_of_images_is_the_same_again(run):
+    chosen = [np.concatenate([pixels for pixels, _ in run.batches("train", 4, count=10, seed=3)]) for _ in range(2)]
+    assert chosen[0].shape == (10, 12, 12, 1)
+    np.testing.assert_array_equal(chosen[0], chosen[1])
+    other = np.concatenate([pixels for pixels, _ in run.batches("train", 4, count=10, seed=4)])
+    assert not np.array_equal(chosen[0], other)
+
+
+def test_a_single_image_is_read_as_evaluation_reads_it(run):
+    pixels, _ = next(run.batches("test", batch_size=1))
+    np.testing.assert_array_equal(run.read_image(run.splits.test.names[0]), pixels[0])
+
+
+def test_evaluation_adds_up(run):
+    result = evaluate(run, split="validation")
+    confusion = np.array(result.confusion)
+    assert result.images == confusion.sum() == 6
+    assert result.accuracy == pytest.approx(np.trace(confusion) / 6)
+    assert len(result.misclassified) == 6 - np.trace(confusion)
+    assert json.loads((run.folder / "evaluation-validation.json").read_text()) == result.to_dict()
+    (run.folder / "evaluation-validation.json").unlink()
+
+
+def test_evaluation_on_other_data_goes_by_class_name(run, tmp_path):
+    write_digits(tmp_path / "more", classes=2, each=4)
+    result = evaluate(run, data=f"folder:{tmp_path / 'more'}")
+    assert result.images == 8
+    assert result.per_class["digit_2"] is None
+    (run.folder / "evaluation-data.json").unlink()
+
+
+def test_the_figures_of_an_evaluation_by_hand():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]])
+    result = summarise(probabilities, np.array([0, 1, 2]), ["a", "b", "c"], ["x", "y", "z"], "test")
+    assert result.accuracy == pytest.approx(2 / 3)
+    assert result.loss == pytest.approx(-np.log([0.7, 0.3, 0.8]).mean())
+    assert result.top5 is None
+    assert result.confusion == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
+    assert result.per_class == {"x": 1.0, "y": 0.0, "z": 1.0}
+    [miss] = result.misclassified
+    assert (miss.index, miss.name, miss.label, miss.predicted, miss.confidence) == (1, "b", "y", "x", 0.6)
+
+
+def test_top5_counts_the_five_likeliest():
+    probabilities = np.tile(np.linspace(0.1, 0.2, 7), (2, 1))
+    result = summarise(probabilities, np.array([1, 2]), ["a", "b"], list("abcdefg"), "test")
+    assert result.top5 == 0.5
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused_before_training(data, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    config = tiny_config(f"folder:{data}")
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ValueError, match="run folder must be") as caught:
+            train(config, place, overwrite=True, console=quiet())
+        assert "\n" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_bad_data_leaves_no_run_folder_behind(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="Received: no images in"):
+        train(tiny_config(f"folder:{tmp_path / 'empty'}"), tmp_path / "run", console=quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds config.json and class_names.txt. Received: .*nowhere"):
+        Run.open(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "copy")
+    return Run.open(tmp_path / "copy")
+
+
+def test_an_occupied_run_folder_is_left_alone(copy):
+    before = same_files(copy.folder)
+    with pytest.raises(ValueError, match="must be new or empty, or overwrite must be set"):
+        train(copy.config, copy.folder, console=quiet())
+    assert same_files(copy.folder) == before
+
+
+def test_an_older_run_survives_a_new_one_that_diverges(copy, tmp_path):
+    before = same_files(copy.folder)
+    config = dataclasses.replace(copy.config, optimizer=OptimizerConfig(learning_rate=1e30))
+    with pytest.raises(DivergedError, match=r"The loss must stay finite.*Received: (nan|inf) in epoch 1, step \d of 6"):
+        train(config, copy.folder, overwrite=True, console=quiet())
+    assert same_files(copy.folder) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"copy", ".copy.partial"}
+
+
+def test_the_same_seed_replaces_an_older_run_by_its_equal_and_shows_it_on_a_terminal(run, copy, tmp_path):
+    (copy.folder / "mine.txt").write_text("of the older run")
+    (tmp_path / ".copy.partial").mkdir()
+    (tmp_path / ".copy.partial" / "left.txt").write_text("by an attempt that was killed")
+    screen = io.StringIO()
+    new = train(copy.config, copy.folder, overwrite=True, console=Console(file=screen, force_terminal=True, width=160))
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+    assert not (copy.folder / "mine.txt").exists()
+    first, second = (keras.saving.load_model(r.folder / "checkpoints" / "last.keras") for r in (run, new))
+    for old_weight, new_weight in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(old_weight, new_weight, atol=1e-6)
+    text = screen.getvalue()
+    assert "images/s" in text
+    assert "time left" in text
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") > -1
+
+
+def test_a_run_without_a_checkpoint_is_refused(copy):
+    (copy.folder / "checkpoints" / "best.keras").unlink()
+    with pytest.raises(FileNotFoundError, match=r"must hold a checkpoint, checkpoints/best.keras. Received: .*copy"):
+        evaluate(copy)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(copy):
+    path = copy.folder / "checkpoints" / "best.keras"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="must be a whole .keras file") as caught:
+        copy.model()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_count_that_disagrees_with_the_checkpoint_is_refused(copy):
+    (copy.folder / "class_names.txt").write_text("a\nb\n")
+    with pytest.raises(ValueError, match=r"Received: 3 outputs in .*best.keras for 2 names"):
+        evaluate(Run.open(copy.folder))
+
+
+def test_data_that_has_changed_since_training_is_refused(copy, data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    (copy.folder / "quarantine.txt").write_text(f"{tmp_path / 'data' / 'digit_1' / 'text.jpg'}\tno image\n")
+    moved = dataclasses.replace(copy.config, data=f"folder:{tmp_path / 'data'}")
+    (copy.folder / "config.json").write_text(moved.to_json())
+    assert len(Run.open(copy.folder).splits.train.labels) == 54
+    next((tmp_path / "data" / "digit_2").iterdir()).unlink()
+    with pytest.raises(ValueError, match="data must be what it was trained on"):
+        evaluate(Run.open(copy.folder))
+
+
+def test_images_that_cannot_be_read_are_refused(run, tmp_path):
+    (tmp_path / "text.jpg").write_text("not an image")
+    with pytest.raises(FileNotFoundError, match=r"An image file must exist. Received: .*nothing.jpg"):
+        run.read_image(tmp_path / "nothing.jpg")
+    with pytest.raises(ValueError, match=r"must be a whole JPEG, PNG, GIF or BMP file. Received: .*text.jpg"):
+        run.read_image(tmp_path / "text.jpg")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+
+    def fail(temporary):
+        assert temporary.suffix == ".keras"
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_checkpoints_are_whole_archives(run):
+    for name in ("best", "last"):
+        assert zipfile.ZipFile(run.folder / "checkpoints" / f"{name}.keras").testzip() is None
