@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tflite_helpers import CLASSES, digits, narrow, tiny, trained
+from tflite_helpers import CLASSES, answers, digits, fitted, narrow, tiny, trained
 
 import keras_inception.tflite as kt
 from keras_inception.tflite.exporting import Export, sha256
@@ -20,12 +21,14 @@ from keras_inception.tflite.runtime import LiteRTModel, open_saved_model
 
 IMAGES, LABELS = digits()
 TEST = [(IMAGES[start : start + 64], LABELS[start : start + 64]) for start in (1400, 1464, 1528)]
+# A tenth would agree by chance; see `fitted`.
+RANDOM_LAYERS = kt.Limits(agreement=0.5, accuracy_loss=None)
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Export:
     folder = tmp_path_factory.mktemp("export") / "digits"
-    return kt.export(trained(), folder, class_names=CLASSES, calibration=[(IMAGES[:150], LABELS[:150])])
+    return kt.export(fitted(), folder, class_names=CLASSES, calibration=[(IMAGES[:150], LABELS[:150])])
 
 
 @pytest.fixture
@@ -40,19 +43,27 @@ def test_the_functions_stay_functions_after_their_modules_are_imported():
     assert all(callable(function) for function in (benchmark, deploy, export, verify))
 
 
-def test_a_trained_network_is_proven_in_every_file(exported: Export):
-    proof = kt.verify(trained(), exported.folder, TEST, runs=3)
+def test_every_file_is_proven(exported: Export):
+    proof = kt.verify(fitted(), exported.folder, TEST, limits=RANDOM_LAYERS, runs=3)
     assert proof.passed, proof.failures
     rows = {row.mode: row for row in proof.rows}
     assert list(rows) == ["keras", "saved_model", "float32", "int8"]
     assert rows["keras"].difference < 1e-5  # aux heads removed, nothing else changed
     assert max(rows["float32"].difference, rows["saved_model"].difference) < 1e-4
-    assert rows["keras"].accuracy > 0.85
-    assert rows["int8"].agreement >= 0.98
+    assert rows["keras"].accuracy > 0.3
     assert rows["int8"].size < 0.35 * rows["float32"].size
     assert rows["int8"].static_shapes
     assert not rows["int8"].custom_operators
     assert json.loads((exported.folder / "proof.json").read_text())["passed"] is True
+
+
+@pytest.mark.slow
+def test_a_trained_network_keeps_its_classes_in_int8(tmp_path: Path):
+    model = trained()
+    export = kt.export(model, tmp_path / "out", calibration=IMAGES[:150], proof=TEST)
+    rows = {row["mode"]: row for row in json.loads((export.folder / "proof.json").read_text())["rows"]}
+    assert rows["keras"]["accuracy"] > 0.85
+    assert rows["int8"]["agreement"] >= 0.98
 
 
 def test_the_folder_describes_itself(exported: Export):
@@ -86,7 +97,7 @@ def test_the_int8_file_computes_in_integers_and_reads_pixels_exactly(exported: E
 
 def test_the_saved_model_takes_any_batch_and_encoded_files(exported: Export):
     call = open_saved_model(exported.files["saved_model"])
-    expected = trained().predict(IMAGES[:5], verbose=0)["predictions"]
+    expected = answers(fitted(), IMAGES[:5])
     np.testing.assert_allclose(call(IMAGES[:5]), expected, atol=1e-4)
     files = tf.constant([tf.io.encode_png(image).numpy() for image in IMAGES[:5]])
     answer = call.keep.signatures["serve_encoded"](encoded=files)["predictions"]
@@ -94,21 +105,21 @@ def test_the_saved_model_takes_any_batch_and_encoded_files(exported: Export):
 
 
 def test_the_twin_folded_or_not_equals_the_network_and_leaves_it_alone():
-    model = trained()
+    model = fitted()
     before = [weight.copy() for weight in model.get_weights()]
-    expected = model.predict(IMAGES[:32], verbose=0)["predictions"]
+    expected = answers(model, IMAGES[:32])
     plain, folded = kt.deploy(model), kt.deploy(model, fold=True)
     assert not any("aux" in layer.name for layer in plain.layers)
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
     for twin in (plain, folded):
         assert twin.output_shape == (None, 10)
-        np.testing.assert_allclose(twin.predict(IMAGES[:32], verbose=0), expected, atol=1e-5)
+        np.testing.assert_allclose(answers(twin, IMAGES[:32]), expected, atol=1e-5)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
 def test_logits_and_probabilities_are_a_softmax_apart():
-    logits = kt.deploy(trained(), output="logits").predict(IMAGES[:8], verbose=0)
-    probabilities = kt.deploy(trained()).predict(IMAGES[:8], verbose=0)
+    logits = answers(kt.deploy(fitted(), output="logits"), IMAGES[:8])
+    probabilities = answers(kt.deploy(fitted()), IMAGES[:8])
     np.testing.assert_allclose(keras.ops.softmax(logits), probabilities, atol=1e-6)
 
 
@@ -146,7 +157,7 @@ def test_float16_policy_dynamic_batch_and_every_mode(tmp_path: Path):
     keras.config.set_dtype_policy("float32")
     modes = ("float32", "float16", "dynamic", "int8", "int16x8")
     export = kt.export(model, tmp_path / "out", modes=modes, batch=None, calibration=IMAGES[:50], overwrite=True)
-    expected = kt.deploy(model).predict(IMAGES[:7], verbose=0)
+    expected = answers(kt.deploy(model), IMAGES[:7])
     for mode in modes:
         file = LiteRTModel(export.files[mode])
         assert file.input_shape == (None, 32, 32, 1)
@@ -161,15 +172,16 @@ def test_preprocessing_is_put_inside_or_asked_for(tmp_path: Path):
         kt.export(model, tmp_path / "out", modes="float32")
     assert not (tmp_path / "out").exists()
     twin = kt.deploy(model, preprocessing="inception_v1")
-    expected = model.predict(ki.preprocess_input(IMAGES[:4], "inception_v1"), verbose=0)
-    np.testing.assert_allclose(twin.predict(IMAGES[:4], verbose=0), expected, atol=1e-6)
+    expected = answers(model, ki.preprocess_input(IMAGES[:4], "inception_v1"))
+    np.testing.assert_allclose(answers(twin, IMAGES[:4]), expected, atol=1e-6)
 
 
 # ---- proof
 
 
 def test_a_passed_limit_is_a_failure_in_one_sentence(copy: Export):
-    proof = kt.verify(trained(), copy.folder, TEST[:1], limits=kt.Limits(quantized_difference=1e-9), runs=1)
+    limits = replace(RANDOM_LAYERS, quantized_difference=1e-9)
+    proof = kt.verify(fitted(), copy.folder, TEST[:1], limits=limits, runs=1)
     assert not proof.passed
     assert len(proof.failures) == 1
     assert proof.failures[0].startswith("model_int8.tflite must differ by 1e-09 at most. Received: ")
@@ -185,7 +197,7 @@ def test_a_cut_and_a_missing_file_are_a_sentence_each_and_the_rest_is_proven(cop
     path = copy.files["int8"]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     copy.files["float32"].unlink()
-    proof = kt.verify(trained(), copy.folder, TEST[:1], runs=1)
+    proof = kt.verify(fitted(), copy.folder, TEST[:1], runs=1)
     assert [row.mode for row in proof.rows] == ["keras", "saved_model"]
     assert len(proof.failures) == 2
     assert "no model_float32.tflite" in proof.failures[0]
@@ -209,14 +221,14 @@ def test_no_folder_appears_past_a_limit(tmp_path: Path):
 
 def test_verification_names_what_it_cannot_compare(copy: Export, tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"export\.json"):
-        kt.verify(trained(), tmp_path / "nothing", TEST)
+        kt.verify(fitted(), tmp_path / "nothing", TEST)
     with pytest.raises(kt.ExportError, match="Received: none"):
-        kt.verify(trained(), copy.folder, [])
+        kt.verify(fitted(), copy.folder, [])
     with pytest.raises(kt.ExportError, match="10 classes. Received: 7"):
         kt.verify(tiny(classes=7), copy.folder, TEST)
     (copy.folder / "labels.txt").write_text("one\n")
     with pytest.raises(kt.ExportError, match="must name 10 classes"):
-        kt.verify(trained(), copy.folder, TEST)
+        kt.verify(fitted(), copy.folder, TEST)
 
 
 # ---- what goes wrong leaves nothing
@@ -226,7 +238,7 @@ BAD = {
     "no calibration": ({}, "empty calibration set"),
     "images of another size": ({"calibration": IMAGES[:5, :16]}, r"must be 32x32x1.*\(16, 32, 1\)"),
     "images scaled to 0..1": ({"calibration": IMAGES[:5] / 255.0}, "no value above 1"),
-    "images scaled to -1..1": ({"calibration": IMAGES[:5] / 127.5 - 1}, "in 0..255. Received: values from -1 to 1"),
+    "images scaled to -1..1": ({"calibration": IMAGES[:5] / 127.5 - 1}, "in 0..255. Received: values from -1 to 0"),
     "another class count": ({"class_names": ["a", "b"], "calibration": IMAGES[:5]}, "10 classes. Received: 2 names"),
     "a name of two lines": ({"class_names": ["a\nb"] * 10, "calibration": IMAGES[:5]}, "one line"),
     "an unknown mode": ({"modes": ("int4",)}, "mode must be one of float32"),
@@ -300,7 +312,7 @@ def test_a_killed_export_leaves_the_old_one(tmp_path: Path):
 
 
 def test_benchmark_takes_files_models_and_functions(exported: Export):
-    model = kt.deploy(trained())
+    model = kt.deploy(fitted())
     rows = kt.benchmark(
         {"float32": exported.files["float32"], "saved": exported.files["saved_model"], "keras": model, "sum": np.sum},
         runs=5,
