@@ -1,0 +1,59 @@
+"""Every network against public implementations: their checkpoints converted, their outputs reproduced."""
+
+import numpy as np
+import pytest
+from foreign import Golden
+
+import keras_inception as ki
+from keras_inception import numerics as n
+from keras_inception import weights
+
+TORCHVISION_V3 = {"numerics": n.TORCHVISION_INCEPTION}
+CASES = {
+    "pytorchcv__bninception": ("inception_v2", {"variant": "paper", "numerics": n.BN_INCEPTION}),
+    "pytorchcv__inceptionresnetv1": ("inception_resnet_v1", {}),
+    "pytorchcv__shufflenet_g3_w1": ("shufflenet", {"groups": 3}),
+    "pytorchcv__xception": ("xception", {"numerics": n.TORCH}),
+    "slim__inception_resnet_v2": ("inception_resnet_v2", {"aux_heads": True, "classes": 1001}),
+    "slim__inception_v1": ("inception_v1", {"classes": 1001}),
+    "slim__inception_v2": ("inception_v2", {"classes": 1001}),
+    "slim__inception_v3": ("inception_v3", {"aux_heads": True, "classes": 1001}),
+    "slim__inception_v4": ("inception_v4", {"aux_heads": True, "classes": 1001}),
+    "slim__mobilenet_v1_1.0_224": ("mobilenet_v1", {"classes": 1001}),
+    "slim__mobilenet_v2_1.0_224": ("mobilenet_v2", {"classes": 1001}),
+    "timm__inception_resnet_v2": ("inception_resnet_v2", {"numerics": n.KERAS}),
+    "timm__inception_v3": ("inception_v3", TORCHVISION_V3),
+    "timm__inception_v4": ("inception_v4", {"numerics": n.KERAS}),
+    "timm__legacy_xception": ("xception", {"numerics": n.TORCH}),
+    "timm__mobilenetv1_100": ("mobilenet_v1", {"numerics": n.TORCH}),
+    "timm__mobilenetv2_100": ("mobilenet_v2", {"numerics": n.TORCH}),
+    "torchvision__googlenet": ("inception_v1", {"numerics": n.TORCHVISION_GOOGLENET, "aux_heads": True}),
+    "torchvision__inception_v3": ("inception_v3", TORCHVISION_V3 | {"aux_heads": True}),
+    "torchvision__mobilenet_v2": ("mobilenet_v2", {"numerics": n.TORCH}),
+    "torchvision__resnext50_32x4d": ("resnext50", {}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_outputs_of_the_source(name, tmp_path):
+    network, arguments = CASES[name]
+    golden = Golden(name)
+    height, width = golden.told["input_size"]
+    model = ki.create_model(network, classifier_activation=None, input_shape=(height, width, 3), **arguments)
+    weights.load_weights(model, golden.checkpoint(tmp_path))
+    outputs = model(golden.images(), training=False)
+    outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    outputs = {"logits" if key == "predictions" else key: np.asarray(value) for key, value in outputs.items()}
+    assert set(outputs) == set(golden.outputs)
+    for key, expected in golden.outputs.items():
+        difference = np.abs(outputs[key] - expected).max() / np.abs(expected).max()
+        print(f"{name} {key}: {difference:.1e}")
+        assert difference < 2e-5
+
+
+def test_the_background_class_is_dropped(tmp_path):
+    golden = Golden("slim__inception_v1")
+    model = ki.InceptionV1(classifier_activation=None)
+    weights.load_weights(model, golden.checkpoint(tmp_path))
+    expected = golden.outputs["logits"][:, 1:]
+    assert np.abs(np.asarray(model(golden.images())) - expected).max() < 2e-5 * np.abs(expected).max()
