@@ -88,7 +88,7 @@ def test_files_of_all_kinds_decode_to_the_same_picture(tmp_path):
     assert splits.bad_files == []
     (images, _), *_ = all_batches(evaluation_batches(splits.train, config, 100))
     assert len(images) == 17
-    assert np.abs(images - pixels).mean(axis=(1, 2, 3)).max() < 2
+    assert np.abs(images - pixels).mean(axis=(1, 2, 3)).max() < 4  # JPEG rounds
 
 
 @pytest.fixture

@@ -73,9 +73,9 @@ def test_the_history_has_a_row_an_epoch_with_every_head(run):
         assert 0 <= float(rows[1][f"val_{head}_accuracy"]) <= 1
         assert float(rows[1][f"{head}_loss"]) > 0
     metrics = json.loads((run.folder / "metrics.json").read_text())
-    best = max(float(row["val_predictions_accuracy"]) for row in rows)
-    assert metrics["validation_accuracy"] == pytest.approx(best)
-    assert float(rows[metrics["best_epoch"] - 1]["val_predictions_accuracy"]) == pytest.approx(best)
+    best = min(rows, key=lambda row: float(row["val_predictions_loss"]))
+    assert metrics["best_epoch"] == float(best["epoch"])
+    assert metrics["validation_accuracy"] == pytest.approx(float(best["val_predictions_accuracy"]))
 
 
 def test_away_from_a_terminal_there_is_one_line_an_epoch_and_one_a_bad_file(run, output):

@@ -136,19 +136,23 @@ class History(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Keeps the last model and the one with the best validation accuracy; each appears whole or not at all."""
+    """Keeps the last model and the one with the lowest validation loss; each appears whole or not at all.
+
+    The loss of the predictions alone counts. It moves where the accuracy of a small validation set stands still or
+    jumps by luck.
+    """
 
     def __init__(self, best: Path, last: Path) -> None:
         super().__init__()
         self.best, self.last = best, last
-        self.best_epoch, self.best_accuracy = 0, -1.0
+        self.best_epoch, self.best_loss, self.best_accuracy = 0, math.inf, 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         write_atomically(self.last, self.model.save)
-        accuracy = float((logs or {})[VALIDATION_ACCURACY])
-        # The later of two equals: it has trained longer at a lower learning rate.
-        if accuracy >= self.best_accuracy:
-            self.best_accuracy, self.best_epoch = accuracy, epoch + 1
+        figures = logs or {}
+        loss = float(figures.get("val_predictions_loss", figures["val_loss"]))
+        if loss < self.best_loss:
+            self.best_epoch, self.best_loss, self.best_accuracy = epoch + 1, loss, float(figures[VALIDATION_ACCURACY])
             write_atomically(self.best, self.model.save)
 
 

@@ -1,4 +1,13 @@
-"""cifar10."""
+r"""GoogLeNet on CIFAR-10, a quarter as wide, with the low-resolution stem.
+
+    keras-inception train --recipe cifar10 --output runs/cifar10 \
+        --data folder:cifar10/train --test-data folder:cifar10/test
+
+Without `--data`, the whole of CIFAR-10 comes from TFDS. What follows is for 10,000 training images (1,000 a class).
+
+Time: 105 to 125 seconds of CPU time an epoch on 2 cores of an AMD EPYC that other work kept busy.
+Accuracy: 66.5 % on 2,000 test images by the checkpoint of epoch 7 of 14, with seed 0.
+"""
 
 from keras_inception.training.config import (
     AugmentConfig,
