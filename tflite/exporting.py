@@ -232,7 +232,9 @@ def write_saved_model(twin: keras.Model, folder: Path) -> None:
     # keras.export.ExportArchive would store every weight twice.
     module = tf.Module()
     module.weights = [variable.value for variable in twin.variables]
-    specs = {SIGNATURE: (from_pixels, tf.TensorSpec((None, height, width, channels), tf.uint8, name=INPUT))}
+    specs: dict[str, tuple[Any, Any]] = {
+        SIGNATURE: (from_pixels, tf.TensorSpec((None, height, width, channels), tf.uint8, name=INPUT))
+    }
     if channels in (1, 3, 4):
         specs[ENCODED_SIGNATURE] = from_files, tf.TensorSpec((None,), tf.string, name="encoded")
     signatures = {
