@@ -12,6 +12,7 @@ from keras_inception import models as _models  # noqa: F401  (registers the netw
 from keras_inception.registry import ModelEntry, create_model, get_entry, list_models, register
 
 if TYPE_CHECKING:
+    from keras_inception.finetune import unfreeze
     from keras_inception.graph import feature_pyramid
     from keras_inception.labels import decode_predictions
     from keras_inception.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
@@ -35,6 +36,7 @@ _LAZY = {
     "decode_predictions": "keras_inception.labels",
     "feature_pyramid": "keras_inception.graph",
     "preprocess_input": "keras_inception.preprocessing",
+    "unfreeze": "keras_inception.finetune",
 } | {entry.function_name: entry.builder.partition(":")[0] for entry in map(get_entry, list_models())}
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "list_models",
     "preprocess_input",
     "register",
+    "unfreeze",
 ]
 
 

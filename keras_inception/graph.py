@@ -138,7 +138,7 @@ def _strided_features(model: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
     for layer in model.layers:
         if layer.name not in trunk:
             continue
-        incoming = [strides[parent.name] for parent in _parents(layer) if parent.name in strides]
+        incoming = [strides[parent.name] for parent in parents(layer) if parent.name in strides]
         own = getattr(layer, "strides", 1)
         stride = max(incoming, default=1) * (max(own) if isinstance(own, tuple | list) else own)
         if len(layer.output.shape) == 4:
@@ -155,11 +155,14 @@ def _trunk(model: keras.Model) -> set[str]:
         layer = waiting.pop()
         if layer.name not in seen:
             seen.add(layer.name)
-            waiting.extend(_parents(layer))
+            waiting.extend(parents(layer))
     return seen
 
 
-def _parents(layer: Any) -> list[Any]:
-    """The layers whose outputs a layer reads."""
-    tensors = [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)
+def parents(layer: Any) -> list[Any]:
+    """The layers whose outputs a layer, or a model that is a layer of another, reads."""
+    if isinstance(layer, keras.Model):  # its `input` is its own
+        tensors = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+    else:
+        tensors = [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)
     return [tensor._keras_history.operation for tensor in tensors]
