@@ -40,9 +40,9 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def torch(session: nox.Session) -> None:
-    """Run the tests that need PyTorch, on the PyTorch backend."""
-    session.install("-e", ".[torch,test]")
-    session.run("pytest", "-m", "torch", *session.posargs, env={"KERAS_BACKEND": "torch"})
+    """Run the tests that need PyTorch, where TensorFlow is not installed."""
+    session.install("-e", ".[jax,torch,test]")
+    session.run("pytest", "-m", "torch", *(session.posargs or ["tests/test_backends.py"]))
 
 
 @nox.session
