@@ -1,4 +1,4 @@
-"""Writes checkpoints in the layouts of foreign sources, filled by the rule of the golden outputs (tests/golden/README.md)."""
+"""Writes checkpoints in the layouts of foreign sources, filled by the rule of tests/golden/README.md."""
 
 from __future__ import annotations
 
@@ -68,8 +68,9 @@ def write_slim(prefix: Path, tensors: dict[str, np.ndarray], *, single_file: boo
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         variables = [v1.get_variable(name, value.shape, value.dtype) for name, value in tensors.items()]
-        for variable, value in zip(variables, tensors.values(), strict=True):
-            variable.load(value, session)
+        places = [v1.placeholder(value.dtype, value.shape) for value in tensors.values()]
+        fill = [v1.assign(variable, place) for variable, place in zip(variables, places, strict=True)]
+        session.run(fill, dict(zip(places, tensors.values(), strict=True)))
         version = v1.train.SaverDef.V1 if single_file else v1.train.SaverDef.V2
         saver = v1.train.Saver(variables, write_version=version)
         saver.save(session, str(prefix), write_meta_graph=False, write_state=False)

@@ -225,13 +225,14 @@ def test_a_flipped_bit_in_the_cache_is_found(server, position):
 CHILD = """
 import dataclasses, sys
 from keras_inception.weights import download, get_weights
-wanted = dataclasses.replace(get_weights("keras/inception_v3"), tag="test/" + sys.argv[2], url=sys.argv[1], digest=sys.argv[3])
+url, tag, digest = sys.argv[1:]
+wanted = dataclasses.replace(get_weights("keras/inception_v3"), tag=tag, url=url, digest=digest)
 print(download.fetch(wanted), flush=True)
 """
 
 
 def child(wanted):
-    arguments = [sys.executable, "-c", CHILD, wanted.url, wanted.tag.partition("/")[2], wanted.digest]
+    arguments = [sys.executable, "-c", CHILD, wanted.url, wanted.tag, wanted.digest]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
 
 

@@ -101,7 +101,9 @@ def _write(source: IO[bytes], target: Path, size: int, archive: Path) -> None:
     with target.open("wb") as file:
         shutil.copyfileobj(source, file, 2**20)
         if file.tell() != size:
-            raise WeightsError(f"A member of an archive has its declared size. Received: {target.name} in {archive.name}.")
+            raise WeightsError(
+                f"A member of an archive has its declared size. Received: {target.name} in {archive.name}."
+            )
 
 
 def _the_weights(path: Path, files: list[Path]) -> Path:

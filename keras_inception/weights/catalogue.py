@@ -110,8 +110,8 @@ def get_weights(tag: str) -> WeightSet:
         close = difflib.get_close_matches(str(tag), _sets(), n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            "weights must be None, 'imagenet', the tag of a released weight set (list_weights() tells them) or the path "
-            f"of an existing file. Received: weights={tag!r}.{hint}"
+            "weights must be None, 'imagenet', the tag of a released weight set (list_weights() tells them) or the "
+            f"path of an existing file. Received: weights={tag!r}.{hint}"
         )
     return found
 

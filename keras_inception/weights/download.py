@@ -1,7 +1,7 @@
 """Getting a weight set's file into the cache: once, whole, and checked before anything parses it.
 
-A file is downloaded into `NAME.part` beside its place, continued after a cut, checked, and renamed; a reader sees a whole
-and checked file or none. Processes that want the same file wait for each other.
+A file is downloaded into `NAME.part` beside its place, continued after a cut, checked, and renamed; a reader sees a
+whole and checked file or none. Processes that want the same file wait for each other.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _download(weight_set: WeightSet, path: Path) -> None:
             raise
         if not weight_set.digest:
             _note(path, part)
-        os.replace(part, path)
+        part.replace(path)
         return
     raise DownloadError(_by_hand(weight_set, path, reason))
 
@@ -125,7 +125,8 @@ def _transfer(url: str, part: Path, tag: str) -> None:
             if _total(error.headers) == begun:
                 return
             part.unlink()
-            return _transfer(url, part, tag)
+            _transfer(url, part, tag)
+            return
         raise
     with response:
         if begun and response.status != 206:
@@ -175,7 +176,13 @@ def _progress(tag: str, begun: int, total: int | None) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    ]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(tag, total=total, completed=begun)
         yield lambda count: bar.advance(task, count)
@@ -220,7 +227,9 @@ def hash_member(path: Path, algorithm: str) -> str:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) != 1:
-                raise WeightsError(f"An archive of weights holds exactly one file. Received: {len(members)} in {path.name}.")
+                raise WeightsError(
+                    f"An archive of weights holds exactly one file. Received: {len(members)} in {path.name}."
+                )
             with archive.open(members[0]) as file:
                 digest = hashlib.new(algorithm)
                 while chunk := file.read(CHUNK):
@@ -241,4 +250,4 @@ def _note(path: Path, content: Path) -> None:
     note = _note_path(path)
     temporary = note.with_name(f"{note.name}.{os.getpid()}")
     temporary.write_text(f"sha256:{hash_file(content, 'sha256')}\n", "ascii")
-    os.replace(temporary, note)
+    temporary.replace(note)

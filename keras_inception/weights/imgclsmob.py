@@ -52,7 +52,9 @@ _LIST_2_3 = _LIST_2 + ",branch2.conv_list.conv3"
 _LIST_3 = "branch3.conv_list.conv1,branch3.conv_list.conv2"
 _LIST_3_3 = _LIST_3 + ",branch3.conv_list.conv3"
 _GRID = "branch1.conv," + _LIST_2 + "," + _LIST_3_3 + ",branch4.conv"
-_GRID17 = "branch1.conv," + _LIST_2_3 + "," + _LIST_3_3 + ",branch3.conv_list.conv4,branch3.conv_list.conv5,branch4.conv"
+_GRID17 = (
+    "branch1.conv," + _LIST_2_3 + "," + _LIST_3_3 + ",branch3.conv_list.conv4,branch3.conv_list.conv5,branch4.conv"
+)
 _REDUCTION_A = "branch1.conv_list.conv1," + _LIST_2_3
 _REDUCTION_B = "branch1.conv_list.conv1,branch1.conv_list.conv2," + _LIST_2_3 + ",branch2.conv_list.conv4"
 _FORK_2 = "branch1.conv,branch2.conv_list.conv1,branch2.conv1x3,branch2.conv3x1,"
@@ -86,9 +88,7 @@ _INCEPTION_V4 = _modules(
 
 _BLOCK35 = ".branches.{branch1.conv," + _LIST_2 + "," + _LIST_3_3 + "}"
 _BLOCK17 = ".branches.{branch1.conv," + _LIST_2_3 + "}"
-_RESNET_7A = (
-    "stage3.unit1.branches.{branch1.conv_list.conv1,branch1.conv_list.conv2," + _LIST_2 + "," + _LIST_3_3 + "}"
-)
+_RESNET_7A = "stage3.unit1.branches.{branch1.conv_list.conv1,branch1.conv_list.conv2," + _LIST_2 + "," + _LIST_3_3 + "}"
 _INCEPTION_RESNET_V1 = _modules(
     {
         "conv_{1a,2a,2b,3b,4a,4b}": "init_block.conv{1..6}",
@@ -132,7 +132,8 @@ _XCEPTION = _modules(
         u.XCEPTION_SHORTCUTS: "{stage1,stage2,stage3,stage4}.unit1.identity_conv",
     },
     {
-        "block{2,3,4,13}_sep{1,2}_" + _SEPARABLE: "features.{stage1,stage2,stage3,stage4}.unit1.body.block{1,2}." + _DW_PW,
+        "block{2,3,4,13}_sep{1,2}_" + _SEPARABLE: "features.{stage1,stage2,stage3,stage4}.unit1.body.block{1,2}."
+        + _DW_PW,
         "block{5..12}_sep{1..3}_" + _SEPARABLE: "features.stage3.unit{2..9}.body.block{1..3}." + _DW_PW,
         "block14_sep1_" + _SEPARABLE: "features.final_block.conv1." + _DW_PW,
         "block14_" + _SEPARABLE: "features.final_block.conv2." + _DW_PW,

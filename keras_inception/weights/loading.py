@@ -151,8 +151,8 @@ def resolve(
     check_fit(weight_set, network, arguments, numerics=numerics, aux_heads=aux_heads)
     if weight_set.needs_acceptance and not accept_license:
         raise ValueError(
-            f"The weights {weight_set.tag!r} are under {weight_set.licence}, which forbids commercial use: accept that with "
-            f"keras_inception.weights.build({weight_set.tag!r}, accept_license=True). Received: accept_license=False."
+            f"The weights {weight_set.tag!r} are under {weight_set.licence}, which forbids commercial use: accept that "
+            f"with keras_inception.weights.build(tag, accept_license=True). Received: accept_license=False."
         )
     if found.path is None:
         _check_heads(weight_set, include_top, classes, channels)
@@ -355,4 +355,6 @@ def _own_description(path: Path) -> WeightSet | None:
             aux_heads=aux_heads,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise WeightsError(f"A file of ours says what its weights are. Received: {path.name}, which does not.") from error
+        raise WeightsError(
+            f"A file of ours says what its weights are. Received: {path.name}, which does not."
+        ) from error

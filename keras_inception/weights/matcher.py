@@ -182,7 +182,9 @@ _KINDS = {
 }
 
 
-def plan(model_slots: Iterable[Slot], tensors: Tensors, converter: Converter, *, trunk_only: bool = False) -> list[Step]:
+def plan(
+    model_slots: Iterable[Slot], tensors: Tensors, converter: Converter, *, trunk_only: bool = False
+) -> list[Step]:
     """Pairs the weights of a model with the tensors of a file, reading none of them.
 
     Args:
@@ -306,7 +308,9 @@ def _is_idle(name: str, wanted: list[Slot], converter: Converter) -> bool:
         return True
     filled = {slot.layer for slot in wanted}
     idle = (theirs for ours, theirs in converter.modules.items() if _in_head(ours) and ours not in filled)
-    return any(name.startswith(module) and not name[len(module)].isalnum() for module in idle if len(name) > len(module))
+    return any(
+        name.startswith(module) and not name[len(module)].isalnum() for module in idle if len(name) > len(module)
+    )
 
 
 def _missing_sentence(missing: list[tuple[Slot, list[str]]], converter: Converter) -> str:

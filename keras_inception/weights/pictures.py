@@ -20,8 +20,8 @@ def read(path: str | Path, preprocessing: Preprocessing, size: int | None = None
         size: Height and width in pixels instead of the preprocessing's own.
 
     Returns:
-        RGB pixels as a float32 array of the shape `(size, size, 3)`, values in 0..255; `preprocess_input` takes them from
-        here to the network's input.
+        RGB pixels as a float32 array of the shape `(size, size, 3)`, values in 0..255; `preprocess_input` takes them
+        from here to the network's input.
 
     Raises:
         ValueError: Neither the preprocessing nor the caller gives a size, or the file is no picture.

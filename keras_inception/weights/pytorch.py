@@ -237,7 +237,6 @@ TORCHVISION_MOBILENET_V2 = _converter(
 )
 
 
-
 def _without_leading_one(tensors: Tensors) -> Tensors:
     """Cadene's file keeps the vectors of its batch norms as matrices of one row."""
     return {
@@ -257,9 +256,7 @@ BN_INCEPTION = Converter(
                     "inception_{3a,3b,4a,4b,4c,4d,5a,5b}_{1x1,3x3_reduce,3x3,"
                     "double_3x3_reduce,double_3x3_1,double_3x3_2,pool_proj}"
                 ),
-                u.V2_REDUCTIONS: (
-                    "inception_{3c,4e}_{3x3_reduce,3x3,double_3x3_reduce,double_3x3_1,double_3x3_2}"
-                ),
+                u.V2_REDUCTIONS: ("inception_{3c,4e}_{3x3_reduce,3x3,double_3x3_reduce,double_3x3_1,double_3x3_2}"),
             }
         ),
         {"conv": "*", "bn": "*_bn"},

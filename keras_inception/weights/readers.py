@@ -58,8 +58,8 @@ def open_weights(path: Path) -> Iterator[WeightsFile]:
         reader = _READERS.get(kind)
         if reader is None:
             raise WeightsError(
-                "A weights file is safetensors, HDF5, a TF-Slim checkpoint, a .pth file, a .caffemodel file, or a zip or "
-                f"tar archive of one of them. Received: {path.name}, which starts like none of them."
+                "A weights file is safetensors, HDF5, a TF-Slim checkpoint, a .pth file, a .caffemodel file, or a zip "
+                f"or tar archive of one of them. Received: {path.name}, which starts like none of them."
             )
         with _one_sentence(path, kind):
             tensors, metadata = stack.enter_context(reader(path))
@@ -162,7 +162,7 @@ _SAFETENSORS_TYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
 def _read_hdf5(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
     h5py = require("h5py", "h5py", "Reading HDF5 files")
     with h5py.File(path, "r") as file:
-        root = file["model_weights"] if "model_weights" in file else file
+        root = file.get("model_weights", file)
         tensors = {}
         for name, dataset, layer in _datasets(h5py, root):
             dtype = dataset.dtype.name

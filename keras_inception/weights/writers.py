@@ -63,7 +63,7 @@ def write(model: Any, path: Path, to: Format, metadata: Mapping[str, str]) -> No
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         (_write_safetensors if to == "safetensors" else _write_hdf5)(temporary, tensors, told)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
