@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.conf import FlagCreatePairsOff, arg
 from tyro.extras import SubcommandApp
 
 import keras_inception as ki
 from keras_inception.cli import tables
-from keras_inception.training.config import OptionValue, TrainConfig
+from keras_inception.cli.arguments import File, Files, Json, Mode, Name, Options, RunFolder, Split, by_default, registry
+from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
 
 if TYPE_CHECKING:
@@ -33,40 +33,15 @@ VERIFICATION_IMAGES = 512
 
 EXPORT = "export"
 
-Options = dict[str, OptionValue]
-Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
-Split = Literal["test", "validation", "train"]
-
-# Arguments that several commands take, each with the word that usage and help show for it.
-Name = Positional[Annotated[str, arg(metavar="NAME")]]
-RunFolder = Positional[Annotated[Path, arg(metavar="RUN")]]
-File = Positional[Annotated[Path, arg(metavar="FILE")]]
-Files = Positional[Annotated[tuple[Path, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]]
-Json = FlagCreatePairsOff[bool]
-
-
-def by_default(value: str, metavar: str) -> Any:
-    """Say what an option that is not given comes to, where None is not the word for it."""
-    return arg(metavar=metavar, help_behavior_hint=f"(default: {value})")
-
 
 def command_line(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the sub-command that they name, and return its exit code."""
     app = SubcommandApp()
-    for command in (
-        models,
-        summary,
-        _train_command(_recipe_in(arguments)),
-        evaluate,
-        predict,
-        export,
-        verify,
-        benchmark,
-    ):
+    train = _train_command(_recipe_in(arguments))
+    for command in (models, summary, train, evaluate, predict, export, verify, benchmark, quickstart):
         app.command(command)
-    app.command(quickstart)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
-    code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=_registry())
+    code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=registry())
     return code or 0
 
 
@@ -382,41 +357,6 @@ def _new_folder(name: str) -> Path:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
-
-
-def _registry() -> ConstructorRegistry:
-    """Teach tyro to read builder keywords as KEY=VALUE; its own dictionaries cannot take a key that has no default."""
-    registry = ConstructorRegistry()
-
-    @registry.primitive_rule
-    def read_options(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Options] | None:
-        if info.type_origin is not dict:
-            return None
-        return PrimitiveConstructorSpec(
-            nargs="*",
-            metavar="KEY=VALUE",
-            instance_from_str=lambda pairs: dict(map(_read_pair, pairs)),
-            is_instance=lambda value: isinstance(value, dict),
-            str_from_instance=lambda value: [f"{key}={_as_text(item)}" for key, item in value.items()],
-        )
-
-    return registry
-
-
-def _read_pair(text: str) -> tuple[str, OptionValue]:
-    """Read `key=value`, where a value is what JSON makes of it and a word is a word."""
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise ValueError(f"an option is KEY=VALUE, not {text!r}")
-    try:
-        parsed = json_module.loads(value.lower() if value in ("True", "False") else value)
-    except json_module.JSONDecodeError:
-        parsed = value
-    return key, parsed if isinstance(parsed, bool | int | float) else value
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json_module.dumps(value)
 
 
 def _command(*words: str | Path) -> str:
