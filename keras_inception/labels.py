@@ -56,6 +56,6 @@ def decode_predictions(
         raise ValueError(f"top must be between 1 and the {len(classes)} classes. Received: top={top}.")
     order = np.argsort(-values, axis=1, kind="stable")[:, :top]
     return [
-        [Prediction(*classes[index], float(row[index])) for index in best]
+        [Prediction(classes[index][0], classes[index][1], float(row[index])) for index in best]
         for row, best in zip(values, order, strict=True)
     ]

@@ -102,8 +102,8 @@ def get_entry(name: str) -> ModelEntry:
         wanted = str(name).lower()
         close = difflib.get_close_matches(wanted, _ENTRIES, n=1, cutoff=0.5)
         by_function = [e.name for e in _ENTRIES.values() if e.function_name.lower() == wanted]
-        suggestion = (by_function or close or [None])[0]
-        hint = f" Did you mean {suggestion!r}?" if suggestion else ""
+        suggestions = by_function or close
+        hint = f" Did you mean {suggestions[0]!r}?" if suggestions else ""
         raise ValueError(f"The model must be one of {', '.join(_ENTRIES)}. Received: {name!r}.{hint}")
     return entry
 

@@ -36,4 +36,4 @@ def test_every_builder_is_a_public_function(name):
 def test_public_names_resolve():
     assert all(getattr(ki, name) is not None for name in ki.__all__)
     with pytest.raises(AttributeError, match="no attribute 'InceptionV9'"):
-        ki.InceptionV9
+        _ = ki.InceptionV9

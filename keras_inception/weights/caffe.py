@@ -6,6 +6,7 @@ the library skips all others.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def read_blobs(path: Path) -> Tensors:
                     f"A blob has as many values as its shape says. "
                     f"Received: {len(blob.data)} in {layer.name!r}, of the shape {shape}."
                 )
-            tensors[f"{layer.name}:{index}"] = Tensor(shape, "float32", lambda b=blob, s=shape: _array(b, s))
+            tensors[f"{layer.name}:{index}"] = Tensor(shape, "float32", partial(_array, blob, shape))
     return tensors
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from keras_inception.weights import units as u
 from keras_inception.weights.matcher import (
@@ -240,9 +241,13 @@ TORCHVISION_MOBILENET_V2 = _converter(
 def _without_leading_one(tensors: Tensors) -> Tensors:
     """Cadene's file keeps the vectors of its batch norms as matrices of one row."""
     return {
-        name: Tensor(t.shape[1:], t.dtype, lambda t=t: t.read()[0]) if len(t.shape) == 2 and t.shape[0] == 1 else t
+        name: Tensor(t.shape[1:], t.dtype, partial(_only_row, t)) if len(t.shape) == 2 and t.shape[0] == 1 else t
         for name, t in tensors.items()
     }
+
+
+def _only_row(matrix: Tensor) -> Array:
+    return matrix.read()[0]
 
 
 BN_INCEPTION = Converter(

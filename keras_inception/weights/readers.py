@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def _read_safetensors(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
         for name in file.keys():  # noqa: SIM118  (not a mapping)
             part = file.get_slice(name)
             dtype = _SAFETENSORS_TYPES.get(part.get_dtype(), part.get_dtype().lower())
-            tensors[name] = Tensor(tuple(part.get_shape()), dtype, lambda name=name: file.get_tensor(name))
+            tensors[name] = Tensor(tuple(part.get_shape()), dtype, partial(file.get_tensor, name))
         yield tensors, dict(file.metadata() or {})
 
 
@@ -166,7 +167,7 @@ def _read_hdf5(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
         tensors = {}
         for name, dataset, layer in _datasets(h5py, root):
             dtype = dataset.dtype.name
-            tensors[_hdf5_name(name, layer)] = Tensor(dataset.shape, dtype, lambda dataset=dataset: dataset[()])
+            tensors[_hdf5_name(name, layer)] = Tensor(dataset.shape, dtype, partial(dataset.__getitem__, ()))
         texts = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
         yield tensors, texts
 
@@ -204,7 +205,7 @@ def _read_checkpoint(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
     types = reader.get_variable_to_dtype_map()
     yield (
         {
-            name: Tensor(tuple(shape), types[name].name, lambda name=name: reader.get_tensor(name))
+            name: Tensor(tuple(shape), types[name].name, partial(reader.get_tensor, name))
             for name, shape in reader.get_variable_to_shape_map().items()
         },
         {},
@@ -224,11 +225,15 @@ def _read_torch(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
         raise WeightsError(f"A .pth file of weights holds a state dictionary of tensors. Received: {path.name}.")
     yield (
         {
-            name: Tensor(tuple(t.shape), str(t.dtype).removeprefix("torch."), lambda t=t: t.detach().float().numpy())
+            name: Tensor(tuple(t.shape), str(t.dtype).removeprefix("torch."), partial(_torch_array, t))
             for name, t in state.items()
         },
         {},
     )
+
+
+def _torch_array(tensor: Any) -> Array:
+    return tensor.detach().float().numpy()
 
 
 @contextlib.contextmanager
