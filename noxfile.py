@@ -27,8 +27,9 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite with coverage; what follows `--` goes to pytest."""
     session.install("-e", ".[train,tflite,convert,jax,test]")
-    coverage = [] if session.posargs else ["--cov", "--cov-report=term"]
-    session.run("pytest", *coverage, *session.posargs)
+    # A process a core, with a file's tests kept together: their networks and runs are made once.
+    whole_suite = ["-n", "auto", "--dist", "loadfile", "--cov", "--cov-report=term"]
+    session.run("pytest", *(session.posargs or whole_suite), env={"TF_NUM_INTRAOP_THREADS": "1"})
 
 
 @nox.session
