@@ -134,7 +134,7 @@ def assemble(
         dropout=dropout,
         alpha=alpha,
     )
-    activation = keras.activations.get(classifier_activation)
+    activation = _activation(classifier_activation)
     shape = _input_shape(entry, input_shape, input_tensor, include_top, min_size or entry.min_size)
 
     if aux_heads and None in shape and any(isinstance(op, FullyConnected) for head in aux_specs for op in head.ops):
@@ -226,6 +226,16 @@ def check_choice(argument: str, value: Any, choices: Sequence[Any]) -> None:
     if value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{argument} must be one of {allowed}. Received: {argument}={value!r}.")
+
+
+def _activation(value: Any) -> Callable[[Tensor], Tensor]:
+    try:
+        return keras.activations.get(value)
+    except ValueError:
+        raise ValueError(
+            "classifier_activation must be None, the name of an activation of Keras, or a function. "
+            f"Received: classifier_activation={value!r}."
+        ) from None
 
 
 def _input_shape(

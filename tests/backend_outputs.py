@@ -1,0 +1,46 @@
+"""Writes the logits of networks under the environment's Keras backend: `python backend_outputs.py OUT.npz NAME...`.
+
+The weights follow from their paths alone, so that every backend has the same ones. Run by `test_backends.py`.
+"""
+
+import inspect
+import sys
+import zlib
+
+import keras
+import numpy as np
+
+import keras_inception as ki
+
+NARROW = {"alpha": 0.25, "cardinality": 4}
+
+
+def assign(model: keras.Model) -> None:
+    """Gives a model weights that let a signal through and show what is forgotten, such as an epsilon or a mean."""
+    for weight in model.weights:
+        rng = np.random.default_rng(zlib.crc32(weight.path.encode()))
+        if "seed" in weight.path:
+            continue
+        if len(weight.shape) > 1:
+            fan_in = np.prod(weight.shape[:2] if "depthwise" in weight.path else weight.shape[:-1])
+            values = rng.normal(0, np.sqrt(2 / fan_in), weight.shape)
+        else:
+            low, high = (0.5, 1.5) if weight.name in ("gamma", "moving_variance") else (-0.1, 0.1)
+            values = rng.uniform(low, high, weight.shape)
+        weight.assign(values.astype("float32"))
+
+
+def logits(name: str) -> np.ndarray:
+    """The logits of a small form of a network for two images of noise."""
+    entry = ki.get_entry(name)
+    parameters = inspect.signature(entry.load_builder()).parameters
+    narrow = {key: value for key, value in NARROW.items() if key in parameters}
+    shape = (entry.min_size, entry.min_size, 3)
+    model = ki.create_model(name, input_shape=shape, classes=10, classifier_activation=None, **narrow)
+    assign(model)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype("float32")
+    return keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(images), training=False))
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **{name: logits(name) for name in sys.argv[2:]})
