@@ -17,6 +17,7 @@ from keras_inception.weights.catalogue import WeightSet, get_weights, list_weigh
 from keras_inception.weights.download import cache_folder
 from keras_inception.weights.errors import DownloadError, WeightsError
 from keras_inception.weights.loading import build, convert, load_weights, save_weights
+from keras_inception.weights.pictures import read as read_picture
 
 __all__ = [
     "DownloadError",
@@ -28,5 +29,6 @@ __all__ = [
     "get_weights",
     "list_weights",
     "load_weights",
+    "read_picture",
     "save_weights",
 ]

@@ -308,7 +308,8 @@ def _recognise(slots: list[Slot], file: WeightsFile) -> Converter:
 def _check_own_hash(file: WeightsFile) -> None:
     if file.metadata.get("format") != writers.FORMAT:
         return
-    found = writers.content_hash({name: tensor.read() for name, tensor in file.tensors.items()}, file.metadata)
+    tensors = ((name, file.tensors[name].read()) for name in sorted(file.tensors))
+    found = writers.content_hash(tensors, file.metadata)
     if found != file.metadata.get("sha256"):
         raise WeightsError(f"A file of ours holds what it was written with. Received: {file.path.name}, changed.")
 

@@ -15,13 +15,15 @@ from keras_inception.weights.released import BSD, INCEPTION, MIT, NON_COMMERCIAL
 _TORCHVISION = "https://download.pytorch.org/models/"
 _IMGCLSMOB = "https://github.com/osmr/imgclsmob/releases/download/"
 _KERAS_RESNEXT = replace(n.TORCH, epsilon=1.001e-5)
+_TF2CV_INCEPTION = replace(n.KERAS, count_padding=True)  # pytorchcv's do not count it
+_TF2CV_BN_INCEPTION = replace(n.BN_INCEPTION, ceil_pool=False)  # in ceil mode it pads both sides
 
 _TF2CV_FORMS: dict[str, tuple[str, dict[str, Any], n.Numerics]] = {  # what the names mean here
     "inceptionresnetv1": ("inception_resnet_v1", {}, n.KERAS),
-    "bninception": ("inception_v2", {"variant": "paper"}, n.BN_INCEPTION),
+    "bninception": ("inception_v2", {"variant": "paper"}, _TF2CV_BN_INCEPTION),
     "inceptionv3": ("inception_v3", {}, n.TORCHVISION_INCEPTION),
-    "inceptionv4": ("inception_v4", {}, n.KERAS),
-    "inceptionresnetv2": ("inception_resnet_v2", {}, n.KERAS),
+    "inceptionv4": ("inception_v4", {}, _TF2CV_INCEPTION),
+    "inceptionresnetv2": ("inception_resnet_v2", {}, _TF2CV_INCEPTION),
     "xception": ("xception", {}, n.TORCH),
     "resnext50_32x4d": ("resnext50", {}, n.TORCH),
     "resnext101_32x4d": ("resnext101", {}, n.TORCH),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +58,7 @@ def write(model: Any, path: Path, to: Format, metadata: Mapping[str, str]) -> No
         if not np.isfinite(value).all():
             raise WeightsError(f"Weights must be finite numbers. Received: NaN or infinity in {name!r}.")
     told = {"format": FORMAT, **metadata}
-    told["sha256"] = content_hash(tensors, told)
+    told["sha256"] = content_hash(sorted(tensors.items()), told)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -83,12 +83,11 @@ def _write_hdf5(path: Path, tensors: dict[str, Array], metadata: dict[str, str])
             file.create_dataset(name, data=value)
 
 
-def content_hash(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
-    """SHA-256 over all that a file of ours says: its metadata, and each tensor's name, shape and values."""
+def content_hash(tensors: Iterable[tuple[str, Array]], metadata: Mapping[str, str]) -> str:
+    """SHA-256 over all that a file of ours says: its metadata, and each tensor's name, shape and values, in order."""
     told = {key: value for key, value in metadata.items() if key != "sha256"}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
+    for name, value in tensors:
         digest.update(json.dumps([name, list(value.shape)]).encode())
         digest.update(np.ascontiguousarray(value, "<f4").data)
     return digest.hexdigest()
