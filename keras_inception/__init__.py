@@ -1,11 +1,13 @@
 """keras-inception: the Inception family on Keras 3.
 
-Importing the package loads neither Keras nor a backend; the first model that is asked for does.
+Importing the package loads neither Keras nor a backend; the first model that is asked for does. Where Keras is there
+already, the two layers that Keras lacks are registered at once, so that `keras.models.load_model` finds them.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_inception import models as _models  # noqa: F401  (registers the networks)
@@ -38,6 +40,9 @@ _LAZY = {
     "preprocess_input": "keras_inception.preprocessing",
     "unfreeze": "keras_inception.finetune",
 } | {entry.function_name: entry.builder.partition(":")[0] for entry in map(get_entry, list_models())}
+
+if "keras" in sys.modules:
+    importlib.import_module("keras_inception.custom_layers")
 
 __all__ = [
     "InceptionResNetV1",

@@ -48,13 +48,13 @@ KERAS = Numerics()
 TORCH = Numerics(epsilon=1e-5, momentum=0.9, padding="torch", count_padding=True)
 """PyTorch's defaults: torchvision, timm and pytorchcv where nothing else is said."""
 
-TORCHVISION_INCEPTION = Numerics(count_padding=True)
+TORCHVISION_INCEPTION = Numerics(momentum=0.9, count_padding=True)
 """torchvision's and timm's Inception v3: TF-Slim's weights under PyTorch's average pools."""
 
-TORCHVISION_GOOGLENET = Numerics(padding="torch", ceil_pool=True, adaptive_aux_pool=True)
+TORCHVISION_GOOGLENET = Numerics(momentum=0.9, padding="torch", ceil_pool=True, adaptive_aux_pool=True)
 """torchvision's GoogLeNet: TF-Slim's weights under symmetric padding and ceil-mode pools."""
 
-BN_INCEPTION = Numerics(epsilon=1e-5, padding="torch", ceil_pool=True, count_padding=True, conv_bias=True)
+BN_INCEPTION = Numerics(epsilon=1e-5, momentum=0.9, padding="torch", ceil_pool=True, count_padding=True, conv_bias=True)
 """Caffe's BN-Inception and its PyTorch ports: biases before the batch norms, ceil-mode pools."""
 
 CAFFE = Numerics(batch_norm=False, conv_bias=True, padding="torch", ceil_pool=True)

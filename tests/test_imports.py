@@ -107,3 +107,13 @@ except SystemExit as leaving:
     assert not leaving.code
 """
     assert not loaded_after(code) & HEAVY
+
+
+def test_layers_of_ours_load_where_keras_was_imported_first():
+    code = """
+import keras
+import keras_inception
+for name in ("LocalResponseNormalization", "ChannelShuffle"):
+    assert keras.saving.get_registered_object(f"keras_inception>{name}") is not None
+"""
+    assert "keras" in loaded_after(code)
