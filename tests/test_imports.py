@@ -19,7 +19,7 @@ ROOMS = {
 FILES = [(room, path) for room, folder in ROOMS.items() for path in sorted(folder.rglob("*.py"))]
 STANDARD_LIBRARY = set(sys.stdlib_module_names)
 # What reads and fetches foreign weight files; imported inside functions, by those who have such files.
-FILE_FORMATS = {"google", "h5py", "rich", "safetensors", "tensorflow", "torch"}
+FILE_FORMATS = {"PIL", "google", "h5py", "rich", "safetensors", "tensorflow", "torch"}
 
 
 def module_name(room: str, path: Path) -> str:

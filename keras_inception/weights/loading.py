@@ -340,7 +340,7 @@ def _own_description(path: Path) -> WeightSet | None:
     if told.get("format") != writers.FORMAT or "network" not in told:
         return None
     try:
-        preprocessing = {
+        preprocessing: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in parse_json(told["preprocessing"]).items()
         }
