@@ -24,18 +24,19 @@ def narrow(**options) -> keras.Model:
     return ki.InceptionV1(**size, **{**defaults, **options})
 
 
-def take_statistics(model: keras.Model, count: int = 256) -> None:
+def take_statistics(model: keras.Model, count: int = 128) -> None:
     """Gives the batch normalisations the statistics of real digits, in one step instead of a training's many."""
     batch_norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    usual = [layer.momentum for layer in batch_norms]
     for layer in batch_norms:
-        layer.momentum, layer.usual_momentum = 0.0, layer.momentum
+        layer.momentum = 0.0
     model(digits()[0][:count].astype("float32"), training=True)
-    for layer in batch_norms:
-        layer.momentum = layer.usual_momentum
+    for layer, momentum in zip(batch_norms, usual, strict=True):
+        layer.momentum = momentum
 
 
 @cache
-def fitted(count: int = 400) -> keras.Model:
+def fitted(count: int = 300) -> keras.Model:
     """GoogLeNet with its auxiliary heads that tells digits apart, in seconds.
 
     The convolutions stay as initialised and the final classifier is fitted in closed form. Twenty-two random layers
@@ -84,3 +85,21 @@ def tiny(*, last: keras.layers.Layer | None = None, classes: int = 10) -> keras.
     x = last(x) if last else x
     logits = keras.layers.Dense(classes, name="predictions_logits")(x)
     return keras.Model(pixels, keras.layers.Activation("softmax", name="predictions")(logits), name="tiny")
+
+
+def two_headed(seed: int = 0) -> keras.Model:
+    """Convolution, batch norm, depthwise convolution and an auxiliary head: what exports differ by, in seven layers."""
+    keras.utils.set_random_seed(seed)
+    pixels = keras.Input((32, 32, 1))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
+    x = keras.layers.Conv2D(8, 3, strides=4, use_bias=False)(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.DepthwiseConv2D(3)(x)
+    features = keras.layers.Flatten()(x)
+    outputs = {}
+    for head in ("predictions", "aux1"):
+        logits = keras.layers.Dense(10, name=f"{head}_logits")(features)
+        outputs[head] = keras.layers.Activation("softmax", dtype="float32", name=head)(logits)
+    model = keras.Model(pixels, outputs, name="two_headed")
+    take_statistics(model, 64)
+    return model

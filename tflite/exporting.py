@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,8 @@ import numpy as np
 from keras_inception.tflite.atomic import check_target, whole_folder
 from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError, quiet
+from keras_inception.tflite.metadata import LABELS, About, with_metadata
+from keras_inception.tflite.pictures import check_interpolation, decode
 from keras_inception.tflite.quantize import MODES, calibration_images, check_modes, convert
 from keras_inception.tflite.runtime import INPUT, OUTPUT, SIGNATURE, custom_operators, float_operators, operators
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from keras_inception.tflite.verification import Limits
 
 MANIFEST = "export.json"
-LABELS = "labels.txt"
 SAVED_MODEL = "saved_model"
 ENCODED_SIGNATURE = "serve_encoded"
 
@@ -89,8 +90,10 @@ def export(
     modes: Iterable[str] = ("float32", "int8"),
     saved_model: bool = True,
     preprocessing: str | None = None,
+    interpolation: str = "bilinear",
     batch: int | None = 1,
     output: Literal["probabilities", "logits"] = "probabilities",
+    about: About | None = None,
     proof: Iterable[Any] | None = None,
     limits: Limits | None = None,
     overwrite: bool = False,
@@ -112,8 +115,11 @@ def export(
             `serve_encoded`, for `encoded` JPEG or PNG files.
         preprocessing: Name of the preprocessing for a model without one inside (as in
             `keras_inception.preprocess_input`); `"none"` where the model truly takes raw pixels.
+        interpolation: How `serve_encoded` and `Predictor` resize pictures: as in the training's pipeline.
         batch: Batch size of the TFLite files. GPU and NPU delegates want a fixed one; None accepts any.
         output: Whether the files answer probabilities or logits.
+        about: What the .tflite files say of themselves: name, version, licence. Their metadata also holds the labels,
+            so that Android Studio and mediapipe need no other file.
         proof: Batches of (images, labels). Where given, `verify` holds the files against the model before the folder
             appears, proof.json is written, and past a limit no folder appears.
         limits: Limits of that verification.
@@ -131,13 +137,15 @@ def export(
     if not chosen and not saved_model:
         raise ExportError("An export needs at least one mode or the SavedModel. Received: neither.")
     check_target(target, marker=MANIFEST, overwrite=overwrite)
+    check_interpolation(interpolation)
     _require_tensorflow()
     raw = None if preprocessing == "none" else preprocessing
     twin = deploy(model, preprocessing=raw, output=output, fold=True)
     if preprocessing is None:
         _check_preprocessing(twin)
-    shape, classes = _image_shape(twin), int(twin.output_shape[-1])
-    names = _check_class_names(class_names, classes)
+    about = replace(about or About(), name=(about and about.name) or model.name)
+    shape, classes = image_shape(twin), int(twin.output_shape[-1])
+    names = check_class_names(class_names, classes)
     images = calibration_images(calibration, shape) if any(MODES[mode].calibrated for mode in chosen) else None
 
     with whole_folder(target, marker=MANIFEST, overwrite=overwrite) as partial:
@@ -145,7 +153,7 @@ def export(
         rows = []
         if saved_model:
             with _one_sentence("SavedModel"), quiet():
-                write_saved_model(twin, partial / SAVED_MODEL)
+                write_saved_model(twin, partial / SAVED_MODEL, interpolation)
             rows.append(_describe(partial, SAVED_MODEL, SAVED_MODEL))
         for mode in chosen:
             with _one_sentence(mode), quiet():
@@ -153,6 +161,7 @@ def export(
             found = operators(content)
             if custom := custom_operators(found):
                 raise ExportError(f"Files must hold TFLite's builtin operators only. Received: {', '.join(custom)}.")
+            content = with_metadata(content, about, class_names=names, image_shape=shape, output=output)
             name = f"model_{mode}.tflite"
             (partial / name).write_bytes(content)
             rows.append(
@@ -161,6 +170,7 @@ def export(
         manifest = {
             "format": 1,
             "model": model.name,
+            "about": asdict(about),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {name: version(name) for name in ("keras-inception", "keras", "tensorflow", "ai-edge-litert")},
             "signature": SIGNATURE,
@@ -170,6 +180,7 @@ def export(
             },
             "output": {"name": OUTPUT, "dtype": "float32", "classes": classes, "kind": output},
             "preprocessing": preprocessing,
+            "interpolation": interpolation,
             "calibration_images": 0 if images is None else len(images),
             "files": rows,
         }  # fmt: skip
@@ -201,33 +212,32 @@ def trace(twin: keras.Model, mode: str, batch: int | None) -> Any:
         answer, _ = twin.stateless_call(*constants, tf.cast(images, tf.float32), training=False)
         return {OUTPUT: answer}
 
-    spec = tf.TensorSpec((batch, *_image_shape(twin)), pixel_type, name=INPUT)
+    spec = tf.TensorSpec((batch, *image_shape(twin)), pixel_type, name=INPUT)
     return tf.function(serve, input_signature=[spec], autograph=False).get_concrete_function()
 
 
-def write_saved_model(twin: keras.Model, folder: Path) -> None:
+def write_saved_model(twin: keras.Model, folder: Path, interpolation: str = "bilinear") -> None:
     """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
 
-    Files are resized without regard to their aspect ratio, bilinear and antialiased, to the network's size.
+    Files are prepared as evaluation prepares them: see `keras_inception.tflite.pictures.fit`.
 
     Args:
         twin: A model that `deploy` returned.
         folder: Where to write.
+        interpolation: How files are resized.
     """
     import tensorflow as tf
 
-    height, width, channels = _image_shape(twin)
+    height, width, channels = image_shape(twin)
 
     def from_pixels(images: Any) -> dict[str, Any]:
         return {OUTPUT: twin(tf.cast(images, tf.float32), training=False)}
 
-    def decode(content: Any) -> Any:
-        image = tf.io.decode_image(content, channels=channels, expand_animations=False)
-        resized = tf.image.resize(image, (height, width), antialias=True)
-        return tf.ensure_shape(tf.round(resized), (height, width, channels))
+    def decoded(content: Any) -> Any:
+        return decode(content, (height, width, channels), interpolation)
 
     def from_files(encoded: Any) -> dict[str, Any]:
-        return {OUTPUT: twin(tf.map_fn(decode, encoded, fn_output_signature=tf.float32), training=False)}
+        return from_pixels(tf.map_fn(decoded, encoded, fn_output_signature=tf.uint8))
 
     # keras.export.ExportArchive would store every weight twice.
     module = tf.Module()
@@ -302,7 +312,8 @@ def _require_tensorflow() -> None:
         )
 
 
-def _image_shape(twin: keras.Model) -> tuple[int, int, int]:
+def image_shape(twin: keras.Model) -> tuple[int, int, int]:
+    """Height, width and channels that a model takes; raises `ExportError` unless they are fixed."""
     shape = tuple(twin.inputs[0].shape[1:])
     if len(shape) != 3 or None in shape:
         raise ExportError(f"The model must take images of one size, input_shape=(h, w, c). Received: {shape}.")
@@ -317,7 +328,8 @@ def _check_preprocessing(twin: keras.Model) -> None:
         )
 
 
-def _check_class_names(class_names: Sequence[str] | None, classes: int) -> list[str]:
+def check_class_names(class_names: Sequence[str] | None, classes: int) -> list[str]:
+    """Returns the names of the classes, by default their indices; raises `ExportError` unless there are as many."""
     names = [str(index) for index in range(classes)] if class_names is None else [str(name) for name in class_names]
     if len(names) != classes:
         raise ExportError(f"There must be a name for each of the {classes} classes. Received: {len(names)} names.")

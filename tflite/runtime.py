@@ -74,13 +74,18 @@ class LiteRTModel:
             images: [n, height, width, channels], whole numbers in 0..255.
 
         Returns:
-            float32 [n, classes]. A file with a static batch is run once an image.
+            float32 [n, classes]. A file with a static batch is run as often as that takes, the last time with some of
+            the images repeated.
         """
         pixels = np.ascontiguousarray(images, self._dtype)
+        if not len(pixels):
+            return np.zeros((0, self.classes), np.float32)
         step = self.input_shape[0] or len(pixels)
-        answers = [
-            self._runner(**{INPUT: pixels[start : start + step]})[OUTPUT] for start in range(0, len(pixels), step)
-        ]
+        answers = []
+        for start in range(0, len(pixels), step):
+            batch = pixels[start : start + step]
+            whole = batch if len(batch) == step else np.resize(batch, (step, *batch.shape[1:]))
+            answers.append(self._runner(**{INPUT: whole})[OUTPUT][: len(batch)])
         return np.concatenate(answers)
 
 

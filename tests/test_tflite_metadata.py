@@ -1,0 +1,116 @@
+"""The .tflite files say what they are, in the form that Android Studio and mediapipe read."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from tflite_helpers import CLASSES, answers, digits, tiny
+
+import keras_inception.tflite as kt
+from keras_inception.tflite.metadata import labels_of
+from keras_inception.tflite.runtime import LiteRTModel
+
+IMAGES, _ = digits()
+ABOUT = kt.About(version="2.1", licence="Apache-2.0", author="The authors", description="Tells digits apart.")
+NAMES = ("Kätzchen", "two words", *CLASSES[2:])
+
+
+@cache
+def network() -> keras.Model:
+    return tiny()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> kt.Export:
+    folder = tmp_path_factory.mktemp("metadata") / "out"
+    modes = ("float32", "int8")
+    return kt.export(
+        network(), folder, class_names=NAMES, about=ABOUT, modes=modes, saved_model=False, calibration=IMAGES[:20]
+    )
+
+
+def metadata(path: Path) -> bytes:
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    entries = {model.Metadata(i).Name(): model.Metadata(i).Buffer() for i in range(model.MetadataLength())}
+    return model.Buffers(entries[b"TFLITE_METADATA"]).DataAsNumpy().tobytes()
+
+
+@pytest.mark.parametrize("mode", ["float32", "int8"])
+def test_a_file_with_metadata_still_runs_and_holds_its_labels(exported: kt.Export, mode: str):
+    path = exported.files[mode]
+    np.testing.assert_allclose(LiteRTModel(path)(IMAGES[:5]), answers(network(), IMAGES[:5]), atol=0.02)
+    assert labels_of(path) == NAMES
+    content = metadata(path)
+    assert content[4:8] == b"M001"
+    for text in ("tiny", "2.1", "Apache-2.0", "The authors", "Tells digits apart.", "labels.txt", "1.0.0"):
+        assert text.encode() in content
+    with zipfile.ZipFile(path) as archive:
+        (entry,) = archive.infolist()
+        assert entry.compress_type == zipfile.ZIP_STORED
+
+
+def test_weights_lie_aligned_as_the_runtime_reads_them(exported: kt.Export):
+    content = exported.files["float32"].read_bytes()
+    model = schema.Model.GetRootAs(content, 0)
+    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+    places = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
+    assert len(places) >= 3
+    assert all(place % 16 == 0 for place in places)
+
+
+def test_a_file_without_labels_is_named(tmp_path: Path):
+    (tmp_path / "plain.tflite").write_bytes(b"something else")
+    with pytest.raises(kt.ExportError, match=r"must hold labels\.txt.*plain\.tflite"):
+        labels_of(tmp_path / "plain.tflite")
+
+
+CLASSIFY = """
+import sys
+import numpy as np
+import mediapipe as mp
+from mediapipe.tasks import python as tasks
+from mediapipe.tasks.python import vision
+path, pictures = sys.argv[1], np.load(sys.argv[2])
+options = vision.ImageClassifierOptions(base_options=tasks.BaseOptions(model_asset_path=path), max_results=1)
+with vision.ImageClassifier.create_from_options(options) as classifier:
+    for picture in pictures:
+        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+        best = classifier.classify(image).classifications[0].categories[0]
+        print(best.category_name, best.score, sep="\\t")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["float32", "int8"])
+def test_mediapipe_reads_a_file_and_answers_with_our_labels(mode: str, tmp_path: Path):
+    """mediapipe may live in an environment of its own, whose Python MEDIAPIPE_PYTHON names."""
+    python = os.environ.get("MEDIAPIPE_PYTHON", sys.executable)
+    if (
+        shutil.which(python) is None
+        or subprocess.run([python, "-c", "import mediapipe"], capture_output=True).returncode
+    ):
+        pytest.skip("mediapipe is not installed: name a Python that has it in MEDIAPIPE_PYTHON")
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(x))
+    x = keras.layers.Dense(10, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))(x)
+    model = keras.Model(pixels, keras.layers.Softmax(name="predictions")(x), name="colours")
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    export = kt.export(model, tmp_path / "out", class_names=NAMES, modes=mode, saved_model=False, calibration=pictures)
+    np.save(tmp_path / "pictures.npy", pictures)
+    command = [python, "-c", CLASSIFY, str(export.files[mode]), str(tmp_path / "pictures.npy")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    expected = LiteRTModel(export.files[mode])(pictures)
+    assert [name for name, _ in lines] == [NAMES[index] for index in expected.argmax(1)]
+    assert len({name for name, _ in lines}) > 2
+    np.testing.assert_allclose([float(score) for _, score in lines], expected.max(1), atol=1e-3)
