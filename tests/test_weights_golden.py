@@ -34,7 +34,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = {"timm__inception_resnet_v2", "timm__inception_v3"}  # the networks and their other sources are tested anyway
+PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_the_outputs_of_the_source(name, tmp_path):
     network, arguments = CASES[name]
     golden = Golden(name)

@@ -44,7 +44,11 @@ def write_legacy(model: keras.Model, path) -> None:
         file.attrs.update(saved["model_weights"].attrs)
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = {"InceptionResNetV2"}
+PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_its_files_load(name, tmp_path):
     network, theirs, ours, size = CASES[name]
     source = source_model(name, size, **theirs)
