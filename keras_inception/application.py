@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from keras_inception.heads import AuxHead, auxiliary_classifier, classifier
-from keras_inception.layers import FullyConnected, Tensor, channel_axis, scale_width
+from keras_inception.layers import FullyConnected, Tensor, channel_axis, image_shape, scale_width
 from keras_inception.numerics import Numerics
 from keras_inception.preprocessing import preprocessing_layers
 from keras_inception.registry import ModelEntry, get_entry
@@ -260,8 +260,7 @@ def _input_shape(
             )
         input_shape = tensor_shape
     elif input_shape is None:
-        size = entry.input_size if include_top else None
-        return (3, size, size) if channels_first else (size, size, 3)
+        return image_shape(entry.input_size if include_top else None)
     shape = tuple(input_shape)
     order = "(channels, height, width)" if channels_first else "(height, width, channels)"
     if len(shape) != 3:

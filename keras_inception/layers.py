@@ -135,6 +135,11 @@ def scaled(width: int, alpha: float, min_width: int = 16) -> int:
     return int(width * alpha) if alpha >= 1 else max(int(width * alpha), min(width, min_width))
 
 
+def image_shape(size: int | None, channels: int = 3) -> tuple[int | None, int | None, int | None]:
+    """Shape of a square image, by Keras's data format."""
+    return (channels, size, size) if channel_axis() == 1 else (size, size, channels)
+
+
 def spatial_size(x: Tensor) -> tuple[int | None, int | None]:
     """Height and width of a batch of images, None where unknown."""
     shape = x.shape

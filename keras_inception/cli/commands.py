@@ -5,9 +5,9 @@ functions that use them, so that help costs no import of TensorFlow.
 """
 
 import dataclasses
-import json as json_module
 import os
 import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,8 +18,20 @@ from tyro.conf import FlagCreatePairsOff, arg
 from tyro.extras import SubcommandApp
 
 import keras_inception as ki
-from keras_inception.cli import tables
-from keras_inception.cli.arguments import File, Files, Json, Mode, Name, Options, RunFolder, Split, by_default, registry
+from keras_inception.cli import networks, tables
+from keras_inception.cli.arguments import (
+    File,
+    Files,
+    Json,
+    Mode,
+    Options,
+    RunFolder,
+    RunOrImage,
+    Split,
+    by_default,
+    registry,
+)
+from keras_inception.cli.tables import print_json
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
 
@@ -32,64 +44,19 @@ CALIBRATION_IMAGES = 256
 VERIFICATION_IMAGES = 512
 
 EXPORT = "export"
+USAGE_ERROR = 2
 
 
 def command_line(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the sub-command that they name, and return its exit code."""
     app = SubcommandApp()
     train = _train_command(_recipe_in(arguments))
-    for command in (models, summary, train, evaluate, predict, export, verify, benchmark, quickstart):
+    about_networks = (networks.models, networks.summary, networks.plot, networks.weights, networks.convert)
+    for command in (*about_networks, train, evaluate, predict, export, verify, benchmark, quickstart):
         app.command(command)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
     code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=registry())
     return code or 0
-
-
-def models(json: Json = False) -> None:
-    """List the networks: size, cost, accuracy and paper.
-
-    Args:
-        json: Print JSON instead of a table.
-    """
-    entries = [ki.get_entry(name) for name in ki.list_models()]
-    if json:
-        _print_json([{**vars(entry), "aux_heads": dict(entry.aux_heads)} for entry in entries])
-    else:
-        tables.show_models(entries)
-
-
-def summary(
-    name: Name,
-    /,
-    image_size: Annotated[int | None, by_default("the network's own", "PIXELS")] = None,
-    channels: int = 3,
-    classes: int = 1000,
-    aux_heads: FlagCreatePairsOff[bool] = False,
-    options: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
-    json: Json = False,
-) -> None:
-    """Print a network block by block: output shape, weights, multiply-adds.
-
-    Args:
-        name: Registry id of the network, such as inception_v1.
-        image_size: Height and width of the input in pixels.
-        channels: Colour channels of the input.
-        classes: Number of classes.
-        aux_heads: Include the auxiliary classifiers.
-        options: Further keywords of the network's builder, such as variant=paper naive=true.
-        json: Print JSON instead of a table.
-    """
-    entry = ki.get_entry(name)
-    from keras_inception.graph import block_table
-
-    size = image_size or entry.input_size
-    shape = {"input_shape": (size, size, channels), "classes": classes}
-    model = ki.create_model(name, **shape, **({"aux_heads": True} if aux_heads else {}), **(options or {}))
-    rows = block_table(model)
-    if json:
-        _print_json([dataclasses.asdict(row) for row in rows])
-    else:
-        tables.show_blocks(f"{name} at {size}x{size}x{channels}", rows)
 
 
 def _train_command(recipe: str) -> Callable[..., int | None]:
@@ -143,48 +110,64 @@ def evaluate(
 
     result = training.evaluate(training.Run.open(run), split=split, data=data)
     if json:
-        _print_json(dataclasses.asdict(result))
+        print_json(dataclasses.asdict(result))
     else:
         tables.show_evaluation(result)
 
 
 def predict(
-    run: RunFolder,
-    image: File,
+    first: RunOrImage,
     images: Files = (),
     /,
+    model: Annotated[str | None, by_default("the run's", "NAME")] = None,
+    weights: Annotated[str | None, by_default("imagenet", "TAG|FILE")] = None,
+    options: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
+    accept_license: FlagCreatePairsOff[bool] = False,
     top: int = 5,
     json: Json = False,
-) -> None:
-    """Name what is in images: the likeliest classes with their probabilities.
+) -> int:
+    """Name what is in images: by a trained run, or by a network with released weights and their preprocessing.
 
     Args:
-        run: Run folder, as train leaves it.
-        image: Image file.
-        images: More image files.
+        first: Run folder, as train leaves it; the first image where --model or --weights names a network.
+        images: Image files.
+        model: Network, such as inception_v3.
+        weights: Weight set, as `keras-inception weights` lists them, or a weights file.
+        options: Further keywords of the network's builder, such as alpha=0.5; for files that do not tell.
+        accept_license: Accept a licence that forbids commercial use.
         top: How many classes to name.
         json: Print JSON instead of a table.
     """
     if top < 1:
         raise ValueError(f"--top must be at least 1. Received: {top}")
-    _need_tensorflow()
+    if model is None and weights is None:
+        if not images:
+            print(f"keras-inception: predict needs a run folder and an image. Received: {first} alone", file=sys.stderr)
+            return USAGE_ERROR
+        _need_tensorflow()
+        rows = _predict_with_run(first, images, top)
+    else:
+        from keras_inception.cli.networks import predict_with_weights
+
+        rows = predict_with_weights([first, *images], model, weights, options or {}, accept_license, top)
+    if json:
+        print_json(rows)
+    else:
+        tables.show_predictions(rows)
+    return 0
+
+
+def _predict_with_run(folder: Path, files: Sequence[Path], top: int) -> list[dict[str, Any]]:
     import numpy as np
 
     from keras_inception import training
     from keras_inception.tflite import deploy
 
-    opened = training.Run.open(run)
-    files = [image, *images]
-    pixels = np.stack([opened.read_image(file) for file in files])
-    rows = []
-    for file, probabilities in zip(files, deploy(opened.model()).predict(pixels, verbose=0), strict=True):
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        named = [{"class": opened.class_names[i], "probability": float(probabilities[i])} for i in best]
-        rows.append({"image": str(file), "predictions": named})
-    if json:
-        _print_json(rows)
-    else:
-        tables.show_predictions(rows)
+    run = training.Run.open(folder)
+    pixels = np.stack([run.read_image(file) for file in files])
+    probabilities = np.asarray(deploy(run.model())(pixels))
+    named = ki.decode_predictions(probabilities, min(top, len(run.class_names)), run.class_names)
+    return tables.prediction_rows(files, named)
 
 
 def export(
@@ -277,7 +260,7 @@ def benchmark(
 
     rows = tflite.benchmark([file, *files], batch=batch, threads=threads, runs=runs)
     if json:
-        _print_json([dataclasses.asdict(row) for row in rows])
+        print_json([dataclasses.asdict(row) for row in rows])
     else:
         tables.show_timings(rows)
 
@@ -361,7 +344,3 @@ def _new_folder(name: str) -> Path:
 
 def _command(*words: str | Path) -> str:
     return shlex.join(["keras-inception", *map(str, words)])
-
-
-def _print_json(value: Any) -> None:
-    print(json_module.dumps(value, indent=2, default=str))

@@ -1,5 +1,6 @@
 """What the commands print: one function a result, all numbers with their units."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,10 @@ from keras_inception.registry import ModelEntry
 
 if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
+    from keras_inception.labels import Prediction
     from keras_inception.tflite import Proof, Timing
     from keras_inception.training import Evaluation
+    from keras_inception.weights import WeightSet
 
 LEFT: Literal["left"] = "left"
 RIGHT: Literal["right"] = "right"
@@ -56,6 +59,30 @@ def show_blocks(title: str, rows: Sequence["BlockRow"]) -> None:
     table.add_row("kernels", "", f"{sum(row.weights for row in rows):,}", mega(sum(costs)))
     table.add_row("all trainable", "", f"{sum(row.parameters for row in rows):,}", "")
     _print(table)
+
+
+def show_weights(sets: Sequence["WeightSet"]) -> None:
+    """Print released weight sets."""
+    table = _table(("tag", LEFT), ("model", LEFT), ("input", RIGHT), ("top-1 / top-5", RIGHT), ("licence", LEFT))
+    for weight_set in sets:
+        accuracies = ["-" if share is None else f"{share:.1f}" for share in (weight_set.top1, weight_set.top5)]
+        size = weight_set.preprocessing.size
+        table.add_row(
+            weight_set.tag,
+            weight_set.network,
+            f"{size}x{size}" if size else "",
+            " / ".join(accuracies) + " %",
+            weight_set.licence + (" (asks for --accept-license)" if weight_set.needs_acceptance else ""),
+        )
+    _print(table)
+
+
+def prediction_rows(files: Sequence[Path], predictions: Sequence[Sequence["Prediction"]]) -> list[dict[str, Any]]:
+    """What JSON and table show of predictions."""
+    return [
+        {"image": str(file), "predictions": [{"class": p.class_name, "probability": p.probability} for p in best]}
+        for file, best in zip(files, predictions, strict=True)
+    ]
 
 
 def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
@@ -133,6 +160,11 @@ def show_lines(*lines: tuple[str, Path | str]) -> None:
     for label, value in lines:
         console().print(f"[dim]{label:<{width}}[/dim]  ", end="")
         console().print(str(value), markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs."""
+    print(json.dumps(value, indent=2, default=str))
 
 
 def percent(share: float, *, digits: int = 1) -> str:

@@ -152,7 +152,7 @@ def resolve(
     if weight_set.needs_acceptance and not accept_license:
         raise ValueError(
             f"The weights {weight_set.tag!r} are under {weight_set.licence}, which forbids commercial use: accept that "
-            f"with keras_inception.weights.build(tag, accept_license=True). Received: accept_license=False."
+            "with weights.build(tag, accept_license=True) or --accept-license. Received: accept_license=False."
         )
     if found.path is None:
         _check_heads(weight_set, include_top, classes, channels)
@@ -211,7 +211,8 @@ def build(source: Source, *, network: str = "", accept_license: bool = False, **
         **arguments: Arguments of the builder, such as `include_top=False`.
 
     Returns:
-        The model, and what is known of the weights: `preprocessing` is what its images want.
+        The model, for images of the size that the weights were evaluated on where it has its top and no other is asked
+        for, and what is known of the weights: `preprocessing` is what its images want.
 
     Raises:
         ValueError: The source is unknown, does not go with the arguments, or its licence has not been accepted.
@@ -232,7 +233,11 @@ def build(source: Source, *, network: str = "", accept_license: bool = False, **
         **{name: arguments[name] for name in asked},
     )
     if found.weight_set is not None:
-        arguments = {**found.weight_set.arguments, **arguments, "numerics": found.numerics}
+        from keras_inception.layers import image_shape
+
+        size = found.weight_set.preprocessing.size if arguments.get("include_top", True) else None
+        shape = {"input_shape": image_shape(size)} if size and "input_tensor" not in arguments else {}
+        arguments = {**shape, **found.weight_set.arguments, **arguments, "numerics": found.numerics}
     return get_entry(network).load_builder()(**arguments, weights=found), found
 
 
