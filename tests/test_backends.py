@@ -14,29 +14,21 @@ import keras_inception as ki
 SCRIPT = Path(__file__).with_name("backend_outputs.py")
 
 
-QUICK = ["inception_v1", "inception_v3", "shufflenet", "mobilenet_v2"]
-NETWORKS = [
-    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])  # JAX compiles each operation of each network
-    for name in ki.list_models()
-]
-
-
 @pytest.fixture(scope="module")
 def outputs_of(tmp_path_factory):
-    """The logits of a network under a backend: one process has those of all quick ones, another of the rest."""
+    """The logits of all networks under a backend; a backend runs once."""
     known = {}
 
-    def outputs(backend, name):
-        names = QUICK if name in QUICK else [other for other in ki.list_models() if other not in QUICK]
-        if (backend, name) not in known:
+    def outputs(backend):
+        if backend not in known:
             if importlib.util.find_spec(backend) is None:
                 pytest.skip(f"{backend} is not installed")
             file = tmp_path_factory.mktemp(backend) / "logits.npz"
             environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-            subprocess.run([sys.executable, SCRIPT, file, *names], env=environment, check=True)
+            subprocess.run([sys.executable, SCRIPT, file], env=environment, check=True)
             with np.load(file) as arrays:
-                known.update({(backend, each): arrays[each] for each in names})
-        return known[backend, name]
+                known[backend] = dict(arrays)
+        return known[backend]
 
     return outputs
 
@@ -46,12 +38,12 @@ def _assert_equal(ours, theirs):
     assert np.abs(ours - theirs).max() < 1e-4 * np.abs(ours).max()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ki.list_models())
 def test_jax_gives_what_tensorflow_gives(name, outputs_of):
-    _assert_equal(outputs_of("tensorflow", name), outputs_of("jax", name))
+    _assert_equal(outputs_of("tensorflow")[name], outputs_of("jax")[name])
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("name", ki.list_models())
 def test_torch_gives_what_jax_gives(name, outputs_of):
-    _assert_equal(outputs_of("jax", name), outputs_of("torch", name))
+    _assert_equal(outputs_of("jax")[name], outputs_of("torch")[name])
