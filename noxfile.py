@@ -42,8 +42,8 @@ def slow(session: nox.Session) -> None:
 @nox.session
 def torch(session: nox.Session) -> None:
     """Run the tests that need PyTorch, where TensorFlow is not installed."""
-    session.install("-e", ".[jax,torch,test]")
-    session.run("pytest", "-m", "torch", *(session.posargs or ["tests/test_backends.py"]))
+    session.install("-e", ".[jax,torch,convert,test]")
+    session.run("pytest", "-m", "torch", *(session.posargs or ["tests/test_backends.py", "tests/test_weights_torch.py"]))
 
 
 @nox.session
