@@ -10,15 +10,20 @@ if TYPE_CHECKING:
     from keras_inception.tflite.deployment import deploy
     from keras_inception.tflite.errors import ExportError
     from keras_inception.tflite.exporting import Export, export
+    from keras_inception.tflite.metadata import About
+    from keras_inception.tflite.prediction import Prediction, Predictor
     from keras_inception.tflite.runtime import LiteRTModel
     from keras_inception.tflite.timing import Timing, benchmark
     from keras_inception.tflite.verification import Limits, Proof, Row, verify
 
 _MODULES = {
+    "About": "metadata",
     "Export": "exporting",
     "ExportError": "errors",
     "Limits": "verification",
     "LiteRTModel": "runtime",
+    "Prediction": "prediction",
+    "Predictor": "prediction",
     "Proof": "verification",
     "Row": "verification",
     "Timing": "timing",
@@ -29,10 +34,13 @@ _MODULES = {
 }
 
 __all__ = [
+    "About",
     "Export",
     "ExportError",
     "Limits",
     "LiteRTModel",
+    "Prediction",
+    "Predictor",
     "Proof",
     "Row",
     "Timing",
