@@ -14,6 +14,9 @@ import keras_inception as ki
 SCRIPT = Path(__file__).with_name("backend_outputs.py")
 
 
+QUICK_JAX = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes nearly all of the time
+
+
 @pytest.fixture(scope="module")
 def outputs_of(tmp_path_factory):
     """The logits of all networks under a backend; a backend runs once."""
@@ -24,8 +27,8 @@ def outputs_of(tmp_path_factory):
             if importlib.util.find_spec(backend) is None:
                 pytest.skip(f"{backend} is not installed")
             file = tmp_path_factory.mktemp(backend) / "logits.npz"
-            environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-            subprocess.run([sys.executable, SCRIPT, file], env=environment, check=True)
+            settings = {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", **QUICK_JAX}
+            subprocess.run([sys.executable, SCRIPT, file], env=os.environ | settings, check=True)
             with np.load(file) as arrays:
                 known[backend] = dict(arrays)
         return known[backend]
