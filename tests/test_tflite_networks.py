@@ -1,0 +1,98 @@
+"""Every network becomes a file of TFLite's builtin operators that answers as the network does."""
+
+import gc
+from collections.abc import Iterator
+from inspect import signature
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tflite_helpers import answers
+
+import keras_inception as ki
+import keras_inception.tflite as kt
+from keras_inception.tflite.runtime import LiteRTModel
+
+CASES = {name: (name, {}) for name in ki.list_models()} | {
+    "inception_v1 with LRN": ("inception_v1", {"variant": "paper"})
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """Spares TensorFlow's hundred thousands of objects the garbage collection that clears Keras after each test."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def smallest(case: str) -> tuple[keras.Model, np.ndarray]:
+    """The network at its smallest size, with batch norms that fit pictures; and those."""
+    name, options = CASES[case]
+    keras.utils.set_random_seed(0)
+    size = max(32, ki.get_entry(name).min_size)
+    builder = ki.get_entry(name).load_builder()
+    narrow = {"alpha": 0.25} if "alpha" in signature(builder).parameters else {}
+    model = builder(
+        input_shape=(size, size, 3),
+        classes=10,
+        include_preprocessing=True,
+        **narrow,
+        **options,
+    )
+    patches = np.random.default_rng(0).integers(0, 256, (6, size // 4 + 1, size // 4 + 1, 3))
+    pictures = patches.repeat(4, 1).repeat(4, 2)[:, :size, :size].astype(np.uint8)
+    batch_norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    usual = [layer.momentum for layer in batch_norms]
+    for layer in batch_norms:
+        layer.momentum = 0.0
+    model(pictures.astype("float32"), training=True)
+    for layer, momentum in zip(batch_norms, usual, strict=True):
+        layer.momentum = momentum
+        # On maps of one pixel some channels vary by next to nothing, which would magnify rounding without bound.
+        variance = np.asarray(layer.moving_variance)
+        layer.moving_variance.assign(np.maximum(variance, variance.mean()))
+    return model, pictures
+
+
+def turn_up(model: keras.Model, pictures: np.ndarray) -> None:
+    """Random networks say nearly the same of every picture: scales the classifier until they do not."""
+    head = model.get_layer("predictions_logits")
+    logits = answers(keras.Model(model.inputs[0], head.output), pictures)
+    kernel, _ = head.get_weights()
+    scale = logits.std(0).mean()
+    head.set_weights([kernel / scale, -logits.mean(0) / scale])
+
+
+LEAST_CORRELATION = {"float16": 0.99, "dynamic": 0.8, "int8": 0.7}  # of random layers; trained ones come closer
+SLOW = {"inception_resnet_v2", "resnext101"}  # their sisters stand for them
+FAST_OR_SLOW = [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
+
+
+@pytest.mark.parametrize("case", FAST_OR_SLOW)
+def test_every_network_exports_to_float32_within_a_ten_thousandth(case: str, tmp_path: Path):
+    model, pictures = smallest(case)
+    turn_up(model, pictures)
+    export = kt.export(model, tmp_path / "out", modes="float32", saved_model=False)
+    expected = answers(model, pictures[:2])
+    answer = LiteRTModel(export.files["float32"])(pictures[:2])
+    np.testing.assert_allclose(answer, expected, atol=1e-4)
+    assert np.ptp(expected, axis=0).max() > 0.05  # what it says depends on the picture
+    (row,) = export.manifest["files"]
+    assert row["operators"]
+    assert not any(name.startswith("custom:") for name in row["operators"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_every_network_exports_in_the_other_modes(case: str, tmp_path: Path):
+    model, pictures = smallest(case)
+    modes = ("float16", "dynamic", "int8")
+    export = kt.export(model, tmp_path / "out", modes=modes, saved_model=False, calibration=pictures, output="logits")
+    expected = answers(kt.deploy(model, output="logits"), pictures)
+    for mode, row in zip(modes, export.manifest["files"], strict=True):
+        assert not any(name.startswith("custom:") for name in row["operators"])
+        answer = LiteRTModel(export.files[mode])(pictures)
+        agreement = np.corrcoef(answer.ravel(), expected.ravel())[0, 1]
+        assert agreement > LEAST_CORRELATION[mode], f"{mode}: {agreement}"
