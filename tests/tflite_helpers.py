@@ -66,7 +66,7 @@ def trained(epochs: int = 4) -> keras.Model:
     model.compile(keras.optimizers.Adam(3e-3), losses, jit_compile=False)  # XLA would compile for minutes on a CPU
     targets = dict.fromkeys(model.output, labels[:1280])
     model.fit(images[:1280].astype("float32"), targets, batch_size=64, epochs=epochs, verbose=0)
-    take_statistics(model)  # the moving averages lag behind after 80 steps
+    take_statistics(model, 256)  # the moving averages lag behind after 80 steps
     return model
 
 

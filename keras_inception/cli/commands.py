@@ -312,6 +312,7 @@ def _export(
         calibration=run.batches("train", count=calibration),
         modes=modes,
         saved_model=saved_model,
+        interpolation=run.config.pipeline.interpolation,
         overwrite=overwrite,
     )
 
