@@ -1,4 +1,4 @@
-"""Writes the logits of all networks under the Keras backend of the environment: `python backend_outputs.py OUT.npz`.
+"""Writes the logits of networks under the environment's Keras backend: `python backend_outputs.py OUT.npz NAME ...`.
 
 The weights follow from their paths alone, so that every backend has the same ones. Run by `test_backends.py`.
 """
@@ -45,4 +45,4 @@ def logits(name: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    np.savez(sys.argv[1], **{name: logits(name) for name in ki.list_models()})
+    np.savez(sys.argv[1], **{name: logits(name) for name in sys.argv[2:]})

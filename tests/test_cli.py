@@ -23,8 +23,9 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: exit code, stdout, stderr."""
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs the command in this process, for a terminal wide enough for every table: exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "120")
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()

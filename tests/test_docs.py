@@ -15,8 +15,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SLOW_PAGES = {"docs/quickstart.md"}  # trains a network
 
 
-def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+def python_blocks(page: Path, fence: str = "python") -> list[str]:
+    return re.findall(rf"^```{fence}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 def pages_with_code() -> list:
@@ -30,6 +30,15 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path,
     variables: dict[str, object] = {}
     for block in python_blocks(ROOT / page):
         exec(compile(block, page, "exec"), variables)
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES if python_blocks(page, "py")])
+def test_what_would_download_uses_names_that_exist(page: str):
+    """Blocks fenced `py` fetch released weights: they are compiled, and their calls are looked up."""
+    for block in python_blocks(ROOT / page, "py"):
+        compile(block, page, "exec")
+        for owner, name in re.findall(r"\b(ki|weights)\.(\w+)\(", block):
+            assert hasattr(ki if owner == "ki" else ki.weights, name)
 
 
 def test_an_example_runs(capsys: pytest.CaptureFixture[str]):

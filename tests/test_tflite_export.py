@@ -1,13 +1,11 @@
 """Trained networks become files that answer as they do, and what goes wrong is one sentence and leaves nothing."""
 
-import gc
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -24,14 +22,6 @@ IMAGES, LABELS = digits()
 TEST = [(IMAGES[start : start + 64], LABELS[start : start + 64]) for start in (1400, 1464, 1528)]
 # A tenth would agree by chance; see `fitted`.
 RANDOM_LAYERS = kt.Limits(agreement=0.5, accuracy_loss=None)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
-    """Spares TensorFlow's hundred thousands of objects the garbage collection that clears Keras after each test."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from keras_inception.training.config import (
 CONFIG = TrainConfig(
     recipe="cifar10",
     data="tfds:cifar10",
-    epochs=14,
+    epochs=12,
     model=ModelConfig(
         name="inception_v1",
         alpha=0.25,
