@@ -14,6 +14,8 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests", "wheel", "docs"]
 
 ROOT = Path(__file__).parent
+A_PROCESS_A_CORE = ["-n", "auto", "--dist", "loadfile"]  # a file's tests stay together: networks and runs are made once
+ONE_THREAD_A_PROCESS = {"TF_NUM_INTRAOP_THREADS": "1"}
 
 
 @nox.session
@@ -27,23 +29,30 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite with coverage; what follows `--` goes to pytest."""
     session.install("-e", ".[train,tflite,convert,jax,test]")
-    # A process a core, with a file's tests kept together: their networks and runs are made once.
-    whole_suite = ["-n", "auto", "--dist", "loadfile", "--cov", "--cov-report=term"]
-    session.run("pytest", *(session.posargs or whole_suite), env={"TF_NUM_INTRAOP_THREADS": "1"})
+    whole_suite = [*A_PROCESS_A_CORE, "--cov", "--cov-report=term"]
+    session.run("pytest", *(session.posargs or whole_suite), env=ONE_THREAD_A_PROCESS)
 
 
 @nox.session
 def slow(session: nox.Session) -> None:
     """Run the tests that are marked slow."""
     session.install("-e", ".[train,tflite,convert,jax,test]")
-    session.run("pytest", "-m", "slow and not gpu and not torch", *session.posargs)
+    session.run(
+        "pytest",
+        "-m",
+        "slow and not gpu and not torch",
+        *(session.posargs or A_PROCESS_A_CORE),
+        env=ONE_THREAD_A_PROCESS,
+    )
 
 
 @nox.session
 def torch(session: nox.Session) -> None:
     """Run the tests that need PyTorch, where TensorFlow is not installed."""
     session.install("-e", ".[jax,torch,convert,test]")
-    session.run("pytest", "-m", "torch", *(session.posargs or ["tests/test_backends.py", "tests/test_weights_torch.py"]))
+    session.run(
+        "pytest", "-m", "torch", *(session.posargs or ["tests/test_backends.py", "tests/test_weights_torch.py"])
+    )
 
 
 @nox.session

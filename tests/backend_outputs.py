@@ -1,4 +1,4 @@
-"""Writes the logits of networks under the environment's Keras backend: `python backend_outputs.py OUT.npz NAME ...`.
+"""Writes the logits of networks under the Keras backend in force: `python backend_outputs.py OUT.npz NAME ...`.
 
 The weights follow from their paths alone, so that every backend has the same ones. Run by `test_backends.py`.
 """
