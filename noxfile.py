@@ -27,10 +27,9 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite with coverage; what follows `--` goes to pytest."""
+    """Run the test suite; what follows `--` goes to pytest, such as `--cov`."""
     session.install("-e", ".[train,tflite,convert,jax,test]")
-    whole_suite = [*A_PROCESS_A_CORE, "--cov", "--cov-report=term"]
-    session.run("pytest", *(session.posargs or whole_suite), env=ONE_THREAD_A_PROCESS)
+    session.run("pytest", *(session.posargs or A_PROCESS_A_CORE), env=ONE_THREAD_A_PROCESS)
 
 
 @nox.session

@@ -50,7 +50,10 @@ def without_weights():
         yield
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(
+    scope="module",  # ResNeXt50 stands for its deeper sister
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name == "resnext101" else []) for name in NETWORKS],
+)
 def network(request):
     """A small network that gives logits, built once for the tests that change nothing in it."""
     return request.param, _small(request.param, classifier_activation=None)

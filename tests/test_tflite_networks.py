@@ -52,7 +52,7 @@ def fit_batch_norms(model: keras.Model, pictures: np.ndarray) -> None:
 
 
 LEAST_CORRELATION = {"float16": 0.99, "dynamic": 0.8, "int8": 0.7}  # of random layers; trained ones come closer
-SLOW = {"inception_resnet_v2", "resnext101"}  # their sisters stand for them
+SLOW = {"inception_v4", "inception_resnet_v1", "inception_resnet_v2", "resnext101"}  # their sisters stand for them
 FAST_OR_SLOW = [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
 
 

@@ -207,6 +207,7 @@ def test_an_older_run_survives_a_new_one_that_diverges(copy, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"copy", ".copy.partial"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_replaces_an_older_run_by_its_equal_and_shows_it_on_a_terminal(run, copy, tmp_path):
     (copy.folder / "mine.txt").write_text("of the older run")
     (tmp_path / ".copy.partial").mkdir()
