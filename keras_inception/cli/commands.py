@@ -31,6 +31,7 @@ from keras_inception.cli.arguments import (
     by_default,
     registry,
 )
+from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
@@ -164,8 +165,9 @@ def _predict_with_run(folder: Path, files: Sequence[Path], top: int) -> list[dic
     from keras_inception.tflite import deploy
 
     run = training.Run.open(folder)
-    pixels = np.stack([run.read_image(file) for file in files])
-    probabilities = np.asarray(deploy(run.model())(pixels))
+    pixels, network = np.stack([run.read_image(file) for file in files]), deploy(run.model())
+    batches = [pixels[start : start + PREDICTION_BATCH] for start in range(0, len(pixels), PREDICTION_BATCH)]
+    probabilities = np.concatenate([network(batch) for batch in batches])
     named = ki.decode_predictions(probabilities, min(top, len(run.class_names)), run.class_names)
     return tables.prediction_rows(files, named)
 
@@ -250,7 +252,7 @@ def benchmark(
     Args:
         file: A .tflite file, or a SavedModel folder beside one.
         files: More of them.
-        batch: Images a call; files written for one image a call take no other.
+        batch: Images a call; files written for one image a call run once an image.
         threads: Threads of LiteRT.
         runs: Timed rounds.
         json: Print JSON instead of a table.
