@@ -50,7 +50,11 @@ def torch(session: nox.Session) -> None:
     """Run the tests that need PyTorch, where TensorFlow is not installed."""
     session.install("-e", ".[jax,torch,convert,test]")
     session.run(
-        "pytest", "-m", "torch", *(session.posargs or ["tests/test_backends.py", "tests/test_weights_torch.py"])
+        "pytest",
+        "-m",
+        "torch",
+        *(session.posargs or ["tests/test_backends.py", "tests/test_weights_torch.py"]),
+        env={"KERAS_BACKEND": "torch"},  # Keras's own default, TensorFlow, is not there
     )
 
 

@@ -5,10 +5,11 @@ The docstring under a field is the help text of its command-line option.
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from keras_inception.training.config_json import dataclass_from
+from keras_inception.training.config_rules import check
 
 OptionValue = bool | int | float | str
 
@@ -164,7 +165,8 @@ class TrainConfig:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"A training configuration is a JSON object. Received: {text[:40]!r} ({error})") from None
-        return _dataclass_from(cls, values, "")
+        config: TrainConfig = dataclass_from(cls, values, "")
+        return config
 
     def validate(self) -> None:
         """Checks the values that types alone cannot.
@@ -172,96 +174,4 @@ class TrainConfig:
         Raises:
             ValueError: with one sentence that names the field, its rule and the value received.
         """
-        for path, (low, high) in _RANGES.items():
-            value: Any = self
-            for name in path.split("."):
-                value = getattr(value, name)
-            if value is not None and not low <= value <= high:
-                rule = f"at least {low:g}" if high == _INFINITY else f"between {low:g} and {high:g}"
-                raise ValueError(f"{path} must be {rule}. Received: {value}")
-        if self.data != "digits" and not self.data.startswith(("folder:", "tfds:")):
-            raise ValueError(f"data must be digits, folder:PATH or tfds:NAME. Received: {self.data!r}")
-        if self.test_data and not self.test_data.startswith(("folder:", "tfds:")):
-            raise ValueError(f"test_data must be empty, folder:PATH or tfds:NAME. Received: {self.test_data!r}")
-        if self.model.channels not in (1, 3):
-            raise ValueError(f"model.channels must be 1 or 3. Received: {self.model.channels}")
-        if self.model.channels == 1 and self.pipeline.augment.saturation:
-            raise ValueError(
-                "pipeline.augment.saturation needs colour images (model.channels 3). "
-                f"Received: {self.pipeline.augment.saturation} with 1 channel"
-            )
-        if self.pipeline.augment.crop_padding >= self.model.image_size:
-            raise ValueError(
-                f"pipeline.augment.crop_padding must be smaller than model.image_size ({self.model.image_size}). "
-                f"Received: {self.pipeline.augment.crop_padding}"
-            )
-
-
-_INFINITY = float("inf")
-_TINY = 1e-12  # stands for "more than zero" in a closed range
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, _INFINITY),
-    "seed": (0, 2**31 - 1),
-    "steps_per_execution": (1, _INFINITY),
-    "model.alpha": (_TINY, _INFINITY),
-    "model.image_size": (1, _INFINITY),
-    "model.batch_norm_momentum": (0, 1),
-    "pipeline.batch_size": (1, _INFINITY),
-    "pipeline.validation_share": (0.001, 0.9),
-    "pipeline.test_share": (0.001, 0.9),
-    "pipeline.split_seed": (0, 2**31 - 1),
-    "pipeline.max_bad_share": (0, 1),
-    "pipeline.cache_mb": (0, _INFINITY),
-    "pipeline.shuffle_buffer": (1, _INFINITY),
-    "pipeline.threads": (0, _INFINITY),
-    "pipeline.augment.min_area": (0.01, 1),
-    "pipeline.augment.crop_padding": (0, _INFINITY),
-    "pipeline.augment.brightness": (0, 1),
-    "pipeline.augment.contrast": (0, 0.999),
-    "pipeline.augment.saturation": (0, 0.999),
-    "optimizer.learning_rate": (0, _INFINITY),
-    "optimizer.momentum": (0, 1),
-    "optimizer.rho": (0, 1),
-    "optimizer.epsilon": (0, _INFINITY),
-    "optimizer.weight_decay": (0, _INFINITY),
-    "optimizer.clip_norm": (_TINY, _INFINITY),
-    "schedule.warmup_epochs": (0, _INFINITY),
-    "schedule.final_share": (0, 1),
-    "schedule.decay_rate": (_TINY, 1),
-    "schedule.decay_epochs": (_TINY, _INFINITY),
-    "objective.label_smoothing": (0, 0.999),
-}
-
-
-def _dataclass_from(cls: type, values: Any, path: str) -> Any:
-    if not isinstance(values, dict):
-        raise ValueError(f"{path or 'A training configuration'} must be a JSON object. Received: {values!r}")
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        where = f"{path} has" if path else "A training configuration has"
-        raise ValueError(f"{where} the fields {', '.join(hints)}. Received: {', '.join(unknown)}")
-    return cls(
-        **{name: _value_from(hints[name], value, f"{path}.{name}".lstrip(".")) for name, value in values.items()}
-    )
-
-
-def _value_from(hint: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _dataclass_from(typing.cast(type, hint), value, path)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            raise ValueError(f"{path} must be one of {', '.join(map(str, arguments))}. Received: {value!r}")
-        return value
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ValueError(f"{path} must be a JSON object. Received: {value!r}")
-        return {key: _value_from(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
-    allowed = arguments if origin in (types.UnionType, typing.Union) else (hint,)
-    if type(value) in allowed:
-        return value
-    if type(value) is int and float in allowed:
-        return float(value)
-    names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
-    raise ValueError(f"{path} must be {names}. Received: {value!r}")
+        check(self)
