@@ -30,6 +30,17 @@ class ModelConfig:
     """Colour channels of the input: 3, or 1 for grey images."""
     batch_norm_momentum: float | None = None
     """Momentum of the batch-norm statistics; none keeps the network's own, which suits long runs only."""
+    weights: str = ""
+    """Weights to start from: imagenet, the tag of a released set (`keras-inception weights` lists them), or a weights
+    file. The classifiers start afresh. Empty: start from random weights."""
+    accept_license: bool = False
+    """Accept a licence of those weights that forbids commercial use."""
+    unfreeze_from: str = ""
+    """First block that trains, with all that follows it (`keras-inception summary NAME` lists the blocks), such as
+    block_13; predictions for the classifier alone. Empty: all of the network."""
+    batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
+    """Whether batch norms learn and normalise by the batch; auto freezes those of a network that starts from weights,
+    and lets them train in any other."""
     options: dict[str, OptionValue] = field(default_factory=dict)
     """Further keywords of the network's builder, such as `stem=low_resolution`."""
 

@@ -1,13 +1,14 @@
 """What training minimises: named losses with their weights, and the metrics beside them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
 import keras_inception as ki
-from keras_inception.training.config import TrainConfig
+from keras_inception.training.config import ModelConfig, TrainConfig
 
 MAIN_HEAD = "predictions"
 
@@ -23,8 +24,11 @@ class Objective:
 
     def targets(self, labels: Any) -> Any:
         """Turns labels [batch] into the compiled model's targets: one-hot, by head where there are several."""
-        one_hot = ops.one_hot(labels, self.classes, dtype="float32")
-        return dict.fromkeys(self.weights, one_hot) if len(self.weights) > 1 else one_hot
+        return self.for_heads(ops.one_hot(labels, self.classes, dtype="float32"))
+
+    def for_heads(self, values: Any) -> Any:
+        """Gives every head the same targets or sample weights, by name where there are several."""
+        return dict.fromkeys(self.weights, values) if len(self.weights) > 1 else values
 
     def compile_arguments(self) -> dict[str, Any]:
         """Losses, loss weights and metrics as keyword arguments of `keras.Model.compile`."""
@@ -54,12 +58,14 @@ def make_objective(config: TrainConfig, classes: int) -> Objective:
 def build_model(config: TrainConfig, classes: int) -> keras.Model:
     """Builds a run's network, taking raw pixels in 0..255, under its dtype policy; the global one stays as it was.
 
+    Where it starts from weights, their preprocessing and numerics are built in, and the classifiers are new.
+
     Raises:
-        ValueError: for an unknown network, or an option or size that the network does not take.
+        FileNotFoundError: where the weights are meant to be a file and there is none.
+        ValueError: for an unknown network, block or weight set, or an option or size that the network does not take.
     """
     settings = config.model
     arguments: dict[str, Any] = {
-        "weights": None,
         "classes": classes,
         "input_shape": (settings.image_size, settings.image_size, settings.channels),
         "include_preprocessing": True,
@@ -72,7 +78,7 @@ def build_model(config: TrainConfig, classes: int) -> keras.Model:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        model: keras.Model = ki.create_model(settings.name, **arguments)
+        model = _create(settings, arguments)
     except TypeError as error:
         given = ", ".join(sorted({*settings.options, "alpha", "aux_heads"} & set(arguments)))
         raise ValueError(f"{settings.name} must take the options it is given. Received: {given} ({error})") from error
@@ -82,4 +88,26 @@ def build_model(config: TrainConfig, classes: int) -> keras.Model:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = settings.batch_norm_momentum
+    batch_norm = settings.batch_norm
+    if batch_norm == "auto":
+        batch_norm = "frozen" if settings.weights else "trainable"
+    ki.unfreeze(model, settings.unfreeze_from or None, batch_norm)
+    return model
+
+
+def _create(settings: ModelConfig, arguments: dict[str, Any]) -> keras.Model:
+    if not settings.weights:
+        model: keras.Model = ki.create_model(settings.name, weights=None, **arguments)
+        return model
+    from keras_inception import weights
+
+    if Path(settings.weights).is_absolute() and not Path(settings.weights).exists():
+        raise FileNotFoundError(f"A file of weights must exist. Received: {settings.weights}")
+    model, _ = weights.build(
+        settings.weights,
+        network=settings.name,
+        trunk_only=True,
+        accept_license=settings.accept_license,
+        **arguments,
+    )
     return model

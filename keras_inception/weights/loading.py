@@ -35,10 +35,12 @@ class Weights:
     Attributes:
         weight_set: The released set; for a file of ours, what it says of itself; None for a file that says nothing.
         path: The file that was named; None where the set's own file is meant.
+        trunk_only: Builders leave the classifiers, main and auxiliary, as they are.
     """
 
     weight_set: WeightSet | None
     path: Path | None = None
+    trunk_only: bool = False
 
     @property
     def numerics(self) -> Numerics | None:
@@ -81,7 +83,8 @@ class Weights:
         released = self.weight_set if self.path is None else None
         with open_weights(file or self.file()) as opened:
             converter = converters()[released.converter] if released else _recognise(slots, opened)
-            values = matcher.read(matcher.plan(slots, opened.tensors, converter, trunk_only=trunk_only))
+            plan = matcher.plan(slots, opened.tensors, converter, trunk_only=trunk_only or self.trunk_only)
+            values = matcher.read(plan)
             _check_own_hash(opened)
         matcher.assign(values)
 
@@ -201,13 +204,16 @@ def load_weights(
     return found.weight_set
 
 
-def build(source: Source, *, network: str = "", accept_license: bool = False, **arguments: Any) -> tuple[Any, Weights]:
+def build(
+    source: Source, *, network: str = "", accept_license: bool = False, trunk_only: bool = False, **arguments: Any
+) -> tuple[Any, Weights]:
     """Builds the network that a weight set belongs to, in the form that it needs, and loads the weights.
 
     Args:
         source: A tag; or `"imagenet"` or a path, with `network`.
         network: Registry id; tags and files of ours tell it.
         accept_license: Accept a licence that forbids commercial use.
+        trunk_only: Leave the classifiers, main and auxiliary, random: the way to fine-tune on other `classes`.
         **arguments: Arguments of the builder, such as `include_top=False`.
 
     Returns:
@@ -225,13 +231,11 @@ def build(source: Source, *, network: str = "", accept_license: bool = False, **
         )
     needed = dict(known.arguments) if known else {}
     asked = {"include_top", "classes", "aux_heads", "numerics"} & set(arguments)
-    found = resolve(
-        source,
-        network,
-        needed | arguments,
-        accept_license=accept_license,
-        **{name: arguments[name] for name in asked},
-    )
+    checked = {name: arguments[name] for name in asked}
+    if trunk_only:  # random heads ask nothing of the weights
+        checked |= {"include_top": False, "aux_heads": False}
+    found = resolve(source, network, needed | arguments, accept_license=accept_license, **checked)
+    found = dataclasses.replace(found, trunk_only=trunk_only)
     if found.weight_set is not None:
         from keras_inception.layers import image_shape
 
