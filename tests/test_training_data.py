@@ -187,7 +187,8 @@ def test_a_tfds_data_set_gives_every_image_once_an_epoch(tfds_folder, cache_mb):
     assert [len(splits[name].labels) for name in ("train", "validation", "test")] == [21, 3, 6]
     assert np.bincount(splits.test.labels).tolist() == [2, 2, 2]
     plain = {image.tobytes(): label for image, (label,) in all_batches(evaluation_batches(splits.train, config, 1))}
-    shuffled = {image.tobytes(): label for image, (label,) in all_batches(training_batches(splits.train, config))}
+    trained = all_batches(training_batches(splits.train, config, 3))
+    shuffled = {image.tobytes(): label.argmax() for image, (label,) in trained}
     assert len(plain) == 21
     assert shuffled == plain
     assert list(shuffled) != list(plain)
@@ -205,7 +206,7 @@ def colour_files(tmp_path):
 
 def test_the_same_seed_gives_the_same_batches_whatever_the_threads(colour_files):
     train = open_splits(colour_files).train
-    runs = [all_batches(training_batches(train, with_pipeline(colour_files, threads=n))) for n in (1, 4, 0)]
+    runs = [all_batches(training_batches(train, with_pipeline(colour_files, threads=n), 2)) for n in (1, 4, 0)]
     for other in runs[1:]:
         for (images, labels), (images_2, labels_2) in zip(runs[0], other, strict=True):
             np.testing.assert_array_equal(images, images_2)
@@ -215,25 +216,49 @@ def test_the_same_seed_gives_the_same_batches_whatever_the_threads(colour_files)
 def test_the_process_seed_changes_nothing(colour_files):
     train = open_splits(colour_files).train
     tf.random.set_seed(0)
-    first = all_batches(training_batches(train, colour_files))
+    first = all_batches(training_batches(train, colour_files, 2))
     tf.random.set_seed(77)
-    for (images, _), (images_2, _) in zip(first, all_batches(training_batches(train, colour_files)), strict=True):
+    for (images, _), (images_2, _) in zip(first, all_batches(training_batches(train, colour_files, 2)), strict=True):
         np.testing.assert_array_equal(images, images_2)
 
 
 def test_an_epoch_entered_later_is_the_epoch_itself(colour_files):
     train = open_splits(colour_files).train
-    whole = all_batches(training_batches(train, colour_files))
-    last = all_batches(training_batches(train, colour_files, first_epoch=2))
+    whole = all_batches(training_batches(train, colour_files, 2))
+    last = all_batches(training_batches(train, colour_files, 2, first_epoch=2))
     assert len(whole) == 3 * len(last)
     for (images, _), (images_2, _) in zip(whole[-len(last) :], last, strict=True):
         np.testing.assert_array_equal(images, images_2)
 
 
+def test_a_step_entered_later_is_the_step_itself(colour_files):
+    train = open_splits(colour_files).train
+    whole = all_batches(training_batches(train, colour_files, 2))
+    steps = len(whole) // 3
+    tail = all_batches(training_batches(train, colour_files, 2, first_epoch=1, first_step=2))
+    assert len(tail) == len(whole) - steps - 2
+    for (images, targets), (images_2, targets_2) in zip(whole[steps + 2 :], tail, strict=True):
+        np.testing.assert_array_equal(images, images_2)
+        np.testing.assert_array_equal(targets, targets_2)
+
+
+def test_the_workers_slices_make_up_the_batch(colour_files):
+    config = with_pipeline(colour_files, batch_size=6)
+    train = open_splits(config).train
+    whole = all_batches(training_batches(train, config, 2))
+    slices = [all_batches(training_batches(train, config, 2, first_step=1, shard=(i, 2))) for i in range(2)]
+    for (images, targets), first, second in zip(whole[1:], *slices, strict=True):
+        assert len(first[0]) == 3
+        np.testing.assert_array_equal(np.concatenate([first[0], second[0]]), images)
+        np.testing.assert_array_equal(np.concatenate([first[1], second[1]]), targets)
+    with pytest.raises(ValueError, match="divide evenly among 4 workers. Received: 6 images"):
+        training_batches(train, config, 2, shard=(0, 4))
+
+
 def test_epochs_and_seeds_differ_and_pixels_stay_in_range(colour_files):
     train = open_splits(colour_files).train
-    batches = all_batches(training_batches(train, colour_files))
-    other = all_batches(training_batches(train, dataclasses.replace(colour_files, seed=5)))
+    batches = all_batches(training_batches(train, colour_files, 2))
+    other = all_batches(training_batches(train, dataclasses.replace(colour_files, seed=5), 2))
     steps = len(batches) // 3
     assert not np.array_equal(batches[0][0], batches[steps][0])
     assert not np.array_equal(batches[0][0], other[0][0])
@@ -248,7 +273,7 @@ def test_without_augmentation_an_epoch_is_the_evaluation_images_shuffled():
     config = with_pipeline(tiny_config(), augment=AugmentConfig(), batch_size=1)
     images = open_splits(config).validation
     plain = sorted(pixels.tobytes() for pixels, _ in evaluation_batches(images, config, 1).as_numpy_iterator())
-    shuffled = sorted(pixels.tobytes() for pixels, _ in training_batches(images, config).as_numpy_iterator())
+    shuffled = sorted(pixels.tobytes() for pixels, _ in training_batches(images, config, 10).as_numpy_iterator())
     assert plain == shuffled
 
 

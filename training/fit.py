@@ -97,13 +97,16 @@ def _fit(run: Run, model: keras.Model, splits: Splits, objective: Objective, con
     checkpoints = parts.Checkpoints(folder / names.BEST, folder / names.LAST)
     history = parts.History(folder / names.HISTORY)
 
+    def for_heads(pixels: tf.Tensor, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return pixels, *map(objective.for_heads, values)
+
     def with_targets(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        return pixels, objective.targets(labels)
+        return pixels, objective.for_heads(tf.one_hot(labels, objective.classes))
 
     began = time.perf_counter()
     try:
         model.fit(
-            training_batches(splits.train, config).map(with_targets),
+            training_batches(splits.train, config, objective.classes).map(for_heads),
             epochs=config.epochs,
             steps_per_epoch=steps,
             validation_data=evaluation_batches(cached(splits.validation, config), config).map(with_targets),
@@ -162,7 +165,10 @@ def _with_absolute_paths(config: TrainConfig) -> TrainConfig:
         path = Path(place).expanduser()
         return f"{kind}:{path.resolve()}" if place and (kind == "folder" or path.is_dir()) else specification
 
-    return dataclasses.replace(config, data=absolute(config.data), test_data=absolute(config.test_data))
+    model = config.model
+    if model.weights and Path(model.weights).expanduser().exists():
+        model = dataclasses.replace(model, weights=str(Path(model.weights).expanduser().resolve()))
+    return dataclasses.replace(config, data=absolute(config.data), test_data=absolute(config.test_data), model=model)
 
 
 def _report_bad_files(splits: Splits, console: Console) -> None:

@@ -18,15 +18,39 @@ def steps_per_epoch(images: AnyImages, config: TrainConfig) -> int:
     return max(1, len(images.labels) // config.pipeline.batch_size)
 
 
-def training_batches(images: AnyImages, config: TrainConfig, *, first_epoch: int = 0) -> tf.data.Dataset:
+def training_batches(
+    images: AnyImages,
+    config: TrainConfig,
+    classes: int,
+    *,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
     """Shuffled, augmented batches of every epoch from `first_epoch` to the configuration's last.
 
+    Args:
+        images: the training images.
+        config: the run's configuration.
+        classes: how many classes there are.
+        first_epoch: the epoch to begin with.
+        first_step: batches of that epoch to leave out; they are skipped by index, without being decoded.
+        shard: (i, n): the i-th of n equal slices of every batch, for training on n workers.
+
     Returns:
-        A data set of (pixels float32 [batch, size, size, channels] in 0..255, labels int64 [batch]).
+        A data set of (pixels float32 [batch, size, size, channels] in 0..255, targets float32 [batch, classes]) and,
+        where samples are weighted, weights float32 [batch].
+
+    Raises:
+        ValueError: where the batch cannot be cut into equal slices.
     """
     if config.pipeline.augment.min_area == 1:
         images = cached(images, config)
     batch_size = min(config.pipeline.batch_size, len(images.labels))
+    worker, workers = shard
+    if batch_size % workers:
+        raise ValueError(f"A batch must divide evenly among {workers} workers. Received: {batch_size} images")
+    slice_size = batch_size // workers
     per_epoch = steps_per_epoch(images, config) * batch_size
     labels = tf.constant(images.labels)
 
@@ -35,14 +59,19 @@ def training_batches(images: AnyImages, config: TrainConfig, *, first_epoch: int
         # instead, the order would depend on more than (run seed, epoch).
         tf.random.set_seed(1)
         elements = images.elements(fold_seed(config.seed, epoch)[0]).take(per_epoch)
+        elements = elements.skip(tf.where(epoch == first_epoch, tf.constant(first_step * batch_size, tf.int64), 0))
+        if workers > 1:
+            numbered = elements.enumerate().filter(lambda place, _: place % batch_size // slice_size == worker)
+            elements = numbered.map(lambda _, element: element)
         return elements.map(lambda index, handle: (epoch, index, handle))
 
     def example(epoch: tf.Tensor, index: tf.Tensor, handle: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seed = fold_seed(config.seed, epoch, index)
-        return augment(images.decode(handle), config, seed), tf.gather(labels, index)
+        target = tf.one_hot(tf.gather(labels, index), classes)
+        return augment(images.decode(handle), config, seed), target
 
     elements = tf.data.Dataset.range(first_epoch, config.epochs).flat_map(epoch_elements)
-    batches = elements.map(example, num_parallel_calls=_parallel(config)).batch(batch_size, drop_remainder=True)
+    batches = elements.map(example, num_parallel_calls=_parallel(config)).batch(slice_size, drop_remainder=True)
     return _finish(batches, config)
 
 
