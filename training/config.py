@@ -37,7 +37,7 @@ class ModelConfig:
     """Accept a licence of those weights that forbids commercial use."""
     unfreeze_from: str = ""
     """First block that trains, with all that follows it (`keras-inception summary NAME` lists the blocks), such as
-    block_13; predictions for the classifier alone. Empty: all of the network."""
+    block14; predictions for the classifier alone. Empty: all of the network."""
     batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
     """Whether batch norms learn and normalise by the batch; auto freezes those of a network that starts from weights,
     and lets them train in any other."""
