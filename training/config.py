@@ -106,7 +106,12 @@ class OptimizerConfig:
     """Decoupled weight decay: a step takes learning rate times this off each kernel.
     Biases and batch norms are spared."""
     clip_norm: float | None = None
-    """Gradients are scaled down to this global norm where they exceed it."""
+    """Gradients are scaled down to this global norm where they exceed it, after they have been summed over devices."""
+    ema_momentum: float | None = None
+    """Momentum of a moving average of all weights and batch-norm statistics, which is then validated and kept in their
+    place; the Inception papers use 0.9999. None: no average."""
+    accumulate_steps: int = 1
+    """Batches whose gradients are averaged into one update."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,18 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
+class CheckpointConfig:
+    """How often a run can be resumed from: the end of every epoch, and in between."""
+
+    every_steps: int = 0
+    """Steps between checkpoints within an epoch; 0: none by steps."""
+    every_seconds: float = 600.0
+    """Seconds between checkpoints within an epoch; 0: none by time."""
+    keep: int = 2
+    """How many of the last checkpoints stay, beside the best epoch's."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole training run: data, network and how the one learns from the other."""
 
@@ -155,6 +172,12 @@ class TrainConfig:
     """Compile the training step with XLA: measure it on your machine, it pays on most GPUs."""
     steps_per_execution: int = 1
     """Steps run in one call into the backend."""
+    rematerialise: bool = False
+    """Compute the activations of each block again for its gradient instead of keeping them: less memory, more time."""
+    deterministic: Literal["auto", "yes", "no"] = "auto"
+    """TensorFlow's deterministic kernels: the same seed gives the same weights, bit for bit. auto: wherever there is no
+    GPU, since they cost nothing on CPUs."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
