@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from backend_outputs import assign
-from tflite_helpers import answers
+from tflite_helpers import answers, fit_batch_norms
 
 import keras_inception as ki
 import keras_inception.tflite as kt
@@ -35,20 +35,6 @@ def smallest(case: str) -> tuple[keras.Model, np.ndarray]:
     patches = np.random.default_rng(0).integers(0, 256, (6, size // 4 + 1, size // 4 + 1, 3))
     pictures = patches.repeat(4, 1).repeat(4, 2)[:, :size, :size].astype(np.uint8)
     return model, pictures
-
-
-def fit_batch_norms(model: keras.Model, pictures: np.ndarray) -> None:
-    """Gives the batch norms the statistics of the pictures, so that what is quantised is in a usual range."""
-    batch_norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    usual = [layer.momentum for layer in batch_norms]
-    for layer in batch_norms:
-        layer.momentum = 0.0
-    model(pictures.astype("float32"), training=True)
-    for layer, momentum in zip(batch_norms, usual, strict=True):
-        layer.momentum = momentum
-        # On maps of one pixel some channels vary by next to nothing, which would magnify rounding without bound.
-        variance = np.asarray(layer.moving_variance)
-        layer.moving_variance.assign(np.maximum(variance, variance.mean()))
 
 
 LEAST_CORRELATION = {"float16": 0.99, "dynamic": 0.8, "int8": 0.7}  # of random layers; trained ones come closer

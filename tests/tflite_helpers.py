@@ -103,3 +103,17 @@ def two_headed(seed: int = 0) -> keras.Model:
     model = keras.Model(pixels, outputs, name="two_headed")
     take_statistics(model, 64)
     return model
+
+
+def fit_batch_norms(model: keras.Model, pictures: np.ndarray) -> None:
+    """Gives the batch norms the statistics of the pictures, so that what is quantised is in a usual range."""
+    batch_norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    usual = [layer.momentum for layer in batch_norms]
+    for layer in batch_norms:
+        layer.momentum = 0.0
+    model(pictures.astype("float32"), training=True)
+    for layer, momentum in zip(batch_norms, usual, strict=True):
+        layer.momentum = momentum
+        # On maps of one pixel some channels vary by next to nothing, which would magnify rounding without bound.
+        variance = np.asarray(layer.moving_variance)
+        layer.moving_variance.assign(np.maximum(variance, variance.mean()))

@@ -9,6 +9,7 @@ import keras
 from keras_inception import preprocess_input
 from keras_inception.tflite.errors import ExportError
 from keras_inception.tflite.fold import foldable, folded_weights
+from keras_inception.tflite.merge import merge_branches
 
 PREDICTIONS = "predictions"
 
@@ -19,6 +20,7 @@ def deploy(
     preprocessing: str | None = None,
     output: Literal["probabilities", "logits"] = "probabilities",
     fold: bool = False,
+    merge: bool = False,
 ) -> keras.Model:
     """Returns the float32 twin of a trained model, with the classifier as its only output.
 
@@ -33,14 +35,18 @@ def deploy(
         output: `"logits"` leaves the final softmax out.
         fold: Whether batch normalisations are folded into the convolutions before them, which changes the results by
             rounding alone.
+        merge: Whether, on top of `fold`, 1x1 convolutions side by side become one and average pools move behind the
+            1x1 convolutions that follow them: see `keras_inception.tflite.merge.merge_branches`.
 
     Returns:
         A model with one float32 input and one float32 output.
 
     Raises:
-        ExportError: The model has no known classifier output, or cannot be rebuilt (sub-classed, quantised or
-            channels-first models).
+        ExportError: The model has no known classifier output, cannot be rebuilt (sub-classed, quantised or
+            channels-first models), or is to be merged without being folded.
     """
+    if merge and not fold:
+        raise ExportError("Branches are merged after folding: set fold=True too. Received: merge=True, fold=False.")
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise ExportError(
             f"The model must be a functional or Sequential Keras model. Received: {type(model).__name__}."
@@ -72,6 +78,8 @@ def deploy(
         else:
             continue
         twin.get_layer(layer.name).set_weights(weights)
+    if merge:
+        twin = merge_branches(twin)
     if preprocessing is not None:
         pixels = keras.Input(model.inputs[0].shape[1:], dtype="float32", name="images")
         raw = preprocess_input(pixels, preprocessing)

@@ -141,6 +141,8 @@ def export(
     _require_tensorflow()
     raw = None if preprocessing == "none" else preprocessing
     twin = deploy(model, preprocessing=raw, output=output, fold=True)
+    merge = any(MODES[mode].merged for mode in chosen)
+    merged = deploy(model, preprocessing=raw, output=output, fold=True, merge=True) if merge else twin
     if preprocessing is None:
         _check_preprocessing(twin)
     about = replace(about or About(), name=(about and about.name) or model.name)
@@ -157,7 +159,7 @@ def export(
             rows.append(_describe(partial, SAVED_MODEL, SAVED_MODEL))
         for mode in chosen:
             with _one_sentence(mode), quiet():
-                content = convert(trace(twin, mode, batch), mode, images)
+                content = convert(trace(merged if MODES[mode].merged else twin, mode, batch), mode, images)
             found = operators(content)
             if custom := custom_operators(found):
                 raise ExportError(f"Files must hold TFLite's builtin operators only. Received: {', '.join(custom)}.")
