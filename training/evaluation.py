@@ -1,16 +1,26 @@
-"""Evaluation of a trained network: loss, accuracy, what is confused with what, and which images are missed."""
+"""Evaluation of trained networks: accuracy, calibration, what is confused with what, and which images are missed."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import Progress
 
+from keras_inception.training.config import TrainConfig
+from keras_inception.training.crops import check_crops
+from keras_inception.training.crops import crops as crops_of
 from keras_inception.training.images import AnyImages
 from keras_inception.training.pipeline import evaluation_batches
 from keras_inception.training.run import EVALUATION, Run, predictions_of
 from keras_inception.training.sources import open_labelled
+
+CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -30,8 +40,29 @@ class Miss:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Whether the network is right as often as it says it is."""
+
+    error: float
+    """Expected calibration error: the mean distance of confidence and accuracy over bins of equal width, weighted by
+    their images (https://arxiv.org/abs/1706.04599)."""
+    bins: list[dict[str, float | int]]
+    """Images, mean confidence and accuracy of each bin that holds any, from unsure to sure."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures in short, for images that were partly left out."""
+
+    images: int
+    loss: float
+    accuracy: float
+    top5: float | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """How well a network does on a set of images."""
+    """How well a network, or several together, does on a set of images."""
 
     data: str
     """What was evaluated: the name of a split, or a data specification."""
@@ -47,6 +78,13 @@ class Evaluation:
     """Images by true class (row) and predicted class (column)."""
     misclassified: list[Miss]
     """Every miss, the most confident first."""
+    calibration: Calibration
+    crops: int = 1
+    """Views of each image whose probabilities were averaged."""
+    runs: list[str] = field(default_factory=list)
+    """Run folders whose probabilities were averaged; empty for one network alone."""
+    with_all_images: Figures | None = None
+    """The same with the images that were left out; None where none were."""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
@@ -55,68 +93,200 @@ class Evaluation:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Evaluation":
         """Reads what `to_dict` returned."""
-        return cls(**{**values, "misclassified": [Miss(**miss) for miss in values["misclassified"]]})
+        everything = values["with_all_images"]
+        read = {
+            "misclassified": [Miss(**miss) for miss in values["misclassified"]],
+            "calibration": Calibration(**values["calibration"]),
+            "with_all_images": everything and Figures(**everything),
+        }
+        return cls(**{**values, **read})
 
 
-def evaluate(run: Run, *, split: str = "test", data: str | None = None) -> Evaluation:
-    """Evaluates a run's best checkpoint, un-augmented, and writes the result into the run folder.
+def evaluate(
+    run: Run | Sequence[Run],
+    *,
+    split: str = "test",
+    data: str | None = None,
+    crops: int = 1,
+    without: Sequence[str] = (),
+    console: Console | None = None,
+) -> Evaluation:
+    """Evaluates a run's best checkpoint, or those of several runs together, and writes the result into the run folder.
 
-    The run's own test set goes to evaluation.json, another split to evaluation-SPLIT.json, other data to
-    evaluation-data.json.
+    The run's own test set goes to evaluation.json; the file of anything else says in its name what it is, such as
+    evaluation-validation.json or evaluation-test-144crops.json. An ensemble's is written into the first run's folder.
 
     Args:
-        run: the run.
+        run: the run; or several, whose probabilities are averaged.
         split: train, validation or test.
         data: other data to evaluate on, in the words of `TrainConfig.data`; its classes must be among the run's.
+        crops: 1 prepares images as in training; 10, 12 and 144 average over several views (see `training.crops`).
+        without: what to leave out, as the papers leave out ImageNet's blacklisted images: names of classes, names of
+            images (path, file name or stem), or text files that hold such names, one a line. The result then also
+            holds the figures of all images.
+        console: where progress is shown; standard error by default, and nothing where it is no terminal.
 
     Raises:
         FileNotFoundError: where there is no checkpoint or no such data.
-        ValueError: where classes, checkpoint and data disagree.
+        ValueError: where classes, checkpoint, data or the runs of an ensemble disagree, or `without` names nothing.
     """
-    model = run.model()
-    if data is None:
-        images = run.splits[split]
+    check_crops(crops)
+    runs = [run] if isinstance(run, Run) else list(run)
+    opened = [_images(member, split, data) for member in runs]
+    _check_ensemble(runs, opened)
+    images, class_names = opened[0], runs[0].class_names
+    kept = _kept(images, class_names, without)
+    console = console or Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("evaluating", total=len(runs) * len(images.labels))
+        probabilities = np.zeros((len(images.labels), len(class_names)))
+        for member, its_images in zip(runs, opened, strict=True):
+            predicted = predict(
+                member.model(), its_images, member.config, crops, lambda count: progress.advance(task, count)
+            )
+            probabilities += predicted / len(runs)
+
+    places = np.flatnonzero(kept)
+    result = summarise(
+        probabilities[kept], images.labels[kept], [images.names[i] for i in places], class_names, data or split
+    )
+    everything = None
+    if len(places) < len(kept):
+        everything = _figures(probabilities, images.labels)
+        misses = [dataclasses.replace(miss, index=int(places[miss.index])) for miss in result.misclassified]
+        result = dataclasses.replace(result, misclassified=misses)
+    result = dataclasses.replace(
+        result,
+        crops=crops,
+        runs=[str(member.folder) for member in runs] if len(runs) > 1 else [],
+        with_all_images=everything,
+    )
+    parts = ["data" if data is not None else split]
+    parts += [f"{crops}crops"] * (crops > 1) + ["ensemble"] * (len(runs) > 1) + ["without"] * bool(without)
+    runs[0].write_json(EVALUATION if parts == ["test"] else f"evaluation-{'-'.join(parts)}.json", result.to_dict())
+    return result
+
+
+def predict(
+    model: keras.Model, images: AnyImages, config: TrainConfig, crops: int = 1, advance: Any = None
+) -> np.ndarray:
+    """Probabilities float64 [n, classes] of images in index order, the mean over the crops of each.
+
+    Args:
+        model: takes pixels in 0..255.
+        images: what to predict.
+        config: how the images are prepared.
+        crops: views of each image.
+        advance: called with a number of images whenever they are done.
+    """
+    if crops == 1:
+        views = evaluation_batches(images, config).map(lambda pixels, _: pixels[:, None])
     else:
-        images, _ = open_labelled(data, run.config, run.class_names)
-    evaluation = evaluate_model(model, images, run, data or split)
-    part = "data" if data is not None else split
-    run.write_json(EVALUATION if part == "test" else f"evaluation-{part}.json", evaluation.to_dict())
-    return evaluation
-
-
-def evaluate_model(model: keras.Model, images: AnyImages, run: Run, data: str) -> Evaluation:
-    """Evaluates a model in memory on images; writes nothing."""
-    batches = evaluation_batches(images, run.config).map(lambda pixels, _: pixels)
-    probabilities = np.asarray(predictions_of(model.predict(batches, verbose=0)), np.float64)
-    return summarise(probabilities, images.labels, images.names, run.class_names, data)
+        views = images.elements(None).map(
+            lambda _, handle: tf.cast(crops_of(images.decode(handle), config, crops), tf.float32),
+            num_parallel_calls=config.pipeline.threads or tf.data.AUTOTUNE,
+        )
+        views = views.batch(max(1, config.pipeline.batch_size // crops)).prefetch(2)
+    means = []
+    for batch in views.as_numpy_iterator():
+        count, of_each = batch.shape[:2]
+        outputs = model.predict_on_batch(batch.reshape(-1, *batch.shape[2:]))
+        probabilities = np.asarray(predictions_of(outputs), np.float64)
+        means.append(probabilities.reshape(count, of_each, -1).mean(axis=1))
+        if advance is not None:
+            advance(count)
+    return np.concatenate(means)
 
 
 def summarise(
     probabilities: np.ndarray, labels: np.ndarray, names: list[str], class_names: list[str], data: str
 ) -> Evaluation:
     """Turns probabilities [n, classes] and labels [n] into an evaluation."""
-    count, classes = probabilities.shape
-    everything = np.arange(count)
+    classes = len(class_names)
     predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     totals = confusion.sum(axis=1)
     per_class = {name: float(confusion[i, i] / totals[i]) if totals[i] else None for i, name in enumerate(class_names)}
-    top5 = None
-    if classes > 5:
-        likeliest = np.argpartition(probabilities, -5, axis=1)[:, -5:]
-        top5 = float((likeliest == labels[:, None]).any(axis=1).mean())
     misses = [
         Miss(int(i), names[i], class_names[labels[i]], class_names[predicted[i]], float(probabilities[i, predicted[i]]))
         for i in np.flatnonzero(predicted != labels)
     ]
     return Evaluation(
         data=data,
-        images=count,
-        loss=float(-np.log(np.maximum(probabilities[everything, labels], 1e-12)).mean()),
-        accuracy=float((predicted == labels).mean()),
-        top5=top5,
+        **dataclasses.asdict(_figures(probabilities, labels)),
         per_class=per_class,
         confusion=confusion.tolist(),
         misclassified=sorted(misses, key=lambda miss: -miss.confidence),
+        calibration=_calibration(probabilities, labels),
     )
+
+
+def _figures(probabilities: np.ndarray, labels: np.ndarray) -> Figures:
+    count, classes = probabilities.shape
+    top5 = None
+    if classes > 5:
+        likeliest = np.argpartition(probabilities, -5, axis=1)[:, -5:]
+        top5 = float((likeliest == labels[:, None]).any(axis=1).mean())
+    return Figures(
+        images=count,
+        loss=float(-np.log(np.maximum(probabilities[np.arange(count), labels], 1e-12)).mean()),
+        accuracy=float((probabilities.argmax(axis=1) == labels).mean()),
+        top5=top5,
+    )
+
+
+def _calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins: list[dict[str, float | int]] = []
+    error = 0.0
+    for number in np.unique(place):
+        inside = place == number
+        mean, share = float(confidence[inside].mean()), float(right[inside].mean())
+        bins.append({"images": int(inside.sum()), "confidence": mean, "accuracy": share})
+        error += inside.mean() * abs(mean - share)
+    return Calibration(float(error), bins)
+
+
+def _images(run: Run, split: str, data: str | None) -> AnyImages:
+    return run.splits[split] if data is None else open_labelled(data, run.config, run.class_names)[0]
+
+
+def _check_ensemble(runs: Sequence[Run], opened: Sequence[AnyImages]) -> None:
+    if not runs:
+        raise ValueError("An evaluation needs at least one run. Received: none")
+    for run, images in zip(runs, opened, strict=True):
+        if run.class_names != runs[0].class_names:
+            raise ValueError(
+                f"The runs of an ensemble must have the same classes. Received: {runs[0].folder} and {run.folder}"
+            )
+        if images.names != opened[0].names:
+            raise ValueError(
+                "The runs of an ensemble must be evaluated on the same images. "
+                f"Received: {len(opened[0].names)} of {runs[0].folder} and {len(images.names)} others of {run.folder}"
+            )
+
+
+def _kept(images: AnyImages, class_names: list[str], without: Sequence[str]) -> np.ndarray:
+    """Which images are not left out: bool [n]."""
+    entries: list[str] = []
+    for entry in without:
+        is_file = entry not in class_names and entry not in images.names and Path(entry).is_file()
+        entries += [line.strip() for line in Path(entry).read_text().splitlines()] if is_file else [entry]
+    asked = {entry for entry in entries if entry}
+    left_out = np.zeros(len(images.labels), bool)
+    found = set()
+    for i, (name, label) in enumerate(zip(images.names, images.labels, strict=True)):
+        hits = asked & {class_names[label], name, Path(name).name, Path(name).stem}
+        left_out[i] = bool(hits)
+        found |= hits
+    strangers = sorted(asked - found - set(class_names))
+    if strangers:
+        raise ValueError(
+            "What is left out must be a class, an image of the evaluated data, or a text file that names such. "
+            f"Received: {strangers[0]!r}" + (f" and {len(strangers) - 1} more unknown" if strangers[1:] else "")
+        )
+    if left_out.all():
+        raise ValueError(f"An evaluation must keep some of its images. Received: all {len(left_out)} left out")
+    return ~left_out

@@ -15,6 +15,7 @@ Split = Literal["test", "validation", "train"]
 
 Name = Positional[Annotated[str, arg(metavar="NAME")]]
 RunFolder = Positional[Annotated[Path, arg(metavar="RUN")]]
+MoreRuns = Positional[Annotated[tuple[Path, ...], arg(metavar="[RUN ...]", help_behavior_hint="")]]
 RunOrImage = Positional[Annotated[Path, arg(metavar="RUN|IMAGE")]]
 File = Positional[Annotated[Path, arg(metavar="FILE")]]
 Files = Positional[Annotated[tuple[Path, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]]

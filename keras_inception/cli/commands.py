@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 from tyro.extras import SubcommandApp
@@ -24,6 +24,7 @@ from keras_inception.cli.arguments import (
     Files,
     Json,
     Mode,
+    MoreRuns,
     Options,
     RunFolder,
     RunOrImage,
@@ -93,23 +94,31 @@ def _train_command(recipe: str) -> Callable[..., int | None]:
 
 def evaluate(
     run: RunFolder,
+    more: MoreRuns = (),
     /,
     split: Split = "test",
     data: Annotated[str | None, by_default("the run's own", "DATA")] = None,
+    crops: Literal[1, 10, 12, 144] = 1,
+    without: Annotated[tuple[str, ...], by_default("none", "[CLASS|IMAGE|FILE ...]")] = (),
     json: Json = False,
 ) -> None:
-    """Measure a trained network on held-out images.
+    """Measure a trained network on held-out images, or several networks together.
 
     Args:
         run: Run folder, as train leaves it.
+        more: Further run folders: the probabilities of all are averaged.
         split: Which of the run's images.
         data: Other labelled images, such as folder:PATH.
+        crops: Views of each image whose probabilities are averaged, as the papers define them.
+        without: Leave out classes, images by name, or all that the lines of a text file name; also prints the figures
+            with them.
         json: Print JSON instead of tables.
     """
     _need_tensorflow()
     from keras_inception import training
 
-    result = training.evaluate(training.Run.open(run), split=split, data=data)
+    runs = [training.Run.open(folder) for folder in (run, *more)]
+    result = training.evaluate(runs, split=split, data=data, crops=crops, without=without)
     if json:
         print_json(dataclasses.asdict(result))
     else:

@@ -100,11 +100,20 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     table = _table(("", LEFT), ("", RIGHT))
     table.show_header = False
     table.add_row("images", f"{evaluation.images:,} ({evaluation.data})")
+    if evaluation.runs:
+        table.add_row("networks", str(len(evaluation.runs)))
+    if evaluation.crops > 1:
+        table.add_row("crops", str(evaluation.crops))
     table.add_row("accuracy", percent(evaluation.accuracy, digits=2))
     if evaluation.top5 is not None:
         table.add_row("top-5 accuracy", percent(evaluation.top5, digits=2))
     table.add_row("loss", f"{evaluation.loss:.4f}")
+    table.add_row("calibration error", percent(evaluation.calibration.error, digits=2))
     table.add_row("misclassified", f"{len(evaluation.misclassified):,}")
+    if everything := evaluation.with_all_images:
+        table.add_row(f"accuracy of all {everything.images:,}", percent(everything.accuracy, digits=2))
+        if everything.top5 is not None:
+            table.add_row(f"top-5 of all {everything.images:,}", percent(everything.top5, digits=2))
     known = [(share, name) for name, share in evaluation.per_class.items() if share is not None]
     for share, name in sorted(known)[:WEAKEST]:
         if share < 1:
