@@ -64,9 +64,21 @@ def test_what_is_no_configuration_is_refused_in_one_sentence(text, message):
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1. Received: 0"),
-        ({"data": "imagenet"}, "data must be digits, folder:PATH or tfds:NAME. Received: 'imagenet'"),
-        ({"test_data": "digits"}, "test_data must be empty, folder:PATH or tfds:NAME"),
+        (
+            {"data": "imagenet"},
+            "data must be digits or begin with folder:, tfds:, tfrecord:, array:. Received: 'imagenet'",
+        ),
+        ({"test_data": "digits"}, "test_data must be empty or begin with folder:"),
         ({"model": ModelConfig(channels=4)}, "model.channels must be 1 or 3. Received: 4"),
+        (
+            {"pipeline": PipelineConfig(balance_classes=True, class_weights={"a": 2.0})},
+            "balance_classes and pipeline.class_weights exclude each other",
+        ),
+        ({"pipeline": PipelineConfig(class_weights={"a": -1.0})}, "class_weights must be at least 0. Received: {'a'"),
+        (
+            {"model": ModelConfig(channels=1), "pipeline": PipelineConfig(augment=AugmentConfig(hue=0.1))},
+            r"augment.hue needs colour images \(model.channels 3\). Received: 0.1 with 1 channel",
+        ),
         ({"model": ModelConfig(alpha=0)}, "model.alpha must be at least"),
         ({"pipeline": PipelineConfig(validation_share=1)}, "validation_share must be between 0.001 and 0.9"),
         (

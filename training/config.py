@@ -50,7 +50,9 @@ class AugmentConfig:
     """How a training image is varied; 0 (or 1 for min_area) switches a variation off."""
 
     min_area: float = 1.0
-    """Smallest share of the image's area that a random crop keeps; 1 crops nothing away."""
+    """Smallest share of the image's area that a random crop keeps, 0.05 in Inception's recipe; 1 crops nothing away."""
+    max_aspect: float = 4 / 3
+    """Longest side of a random crop relative to its other side; the Inception papers' 4/3 means 3/4 to 4/3."""
     crop_padding: int = 0
     """Pixels of reflection added on each side before a random crop back to the image size."""
     flip: bool = False
@@ -61,6 +63,18 @@ class AugmentConfig:
     """Largest relative change of contrast."""
     saturation: float = 0.0
     """Largest relative change of saturation; colour images only."""
+    hue: float = 0.0
+    """Largest turn of the hue, as a share of the colour circle; colour images only."""
+    erase: float = 0.0
+    """Share of the images of which a random rectangle becomes noise (random erasing)."""
+    randaugment: int = 0
+    """Operations of RandAugment on each image."""
+    randaugment_magnitude: float = 9.0
+    """Strength of RandAugment's operations, from 0 to 10."""
+    mixup: float = 0.0
+    """Alpha of MixUp: images and targets are blended in pairs by a share drawn from Beta(alpha, alpha)."""
+    cutmix: float = 0.0
+    """Alpha of CutMix: a rectangle comes from another image; with mixup as well, each batch draws one of the two."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +94,20 @@ class PipelineConfig:
     cache_mb: int = 1024
     """Decoded images are kept in memory up to this many megabytes a split; 0 decodes anew in every epoch."""
     shuffle_buffer: int = 10_000
-    """Images that a streamed source (tfds) shuffles among; files and arrays are always shuffled as a whole."""
+    """Images that a streamed source (tfds, tfrecord) shuffles among; files and arrays are always shuffled as a
+    whole, and so is a stream of no more images than this."""
     interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
     """How images are resized."""
     threads: int = 0
     """Threads that decode and augment; 0 leaves it to tf.data. The images are the same whatever the number."""
+    central_crop: float = 1.0
+    """Share of the shorter side that evaluation keeps, in the centre; released weights mostly have 0.875."""
+    balance_classes: bool = False
+    """Weight the samples of each class by the inverse of its frequency."""
+    class_weights: dict[str, float] = field(default_factory=dict)
+    """Weight of the samples of a class, as CLASS=WEIGHT; unnamed classes weigh 1."""
+    service: str = ""
+    """Address of a tf.data service dispatcher (grpc://HOST:PORT) whose workers prepare the batches; files only."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
@@ -158,7 +181,7 @@ class TrainConfig:
     """Name of the recipe that this configuration started from."""
     data: str = "digits"
     """Where images come from: `digits`, `folder:PATH` (class sub-folders, or train/ and validation/ or test/ of
-    those), `tfds:NAME` or `tfds:PATH` of a prepared data set."""
+    those), `tfds:NAME` or `tfds:PATH` of a prepared data set, `tfrecord:PATH` as `pack` writes it, `array:FILE.npz`."""
     test_data: str = ""
     """Where test images come from, in the same words; empty takes them from `data`."""
     epochs: int = 30
