@@ -99,6 +99,51 @@ def test_weight_decay_shrinks_kernels_alone(name):
     assert decayed
 
 
+def trained_a_step(optimizer_config, network="inception_v1"):
+    """A network's kernels, biases and depthwise kernels before and after a step whose data give no gradient."""
+    config = tiny_config(optimizer=optimizer_config, schedule=ScheduleConfig(name="constant"))
+    config = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, name=network, aux_heads=False, image_size=16)
+    )
+    model, _ = compiled(config, run_eagerly=True)
+    model.compile(model.optimizer, lambda targets, outputs: 0.0 * keras.ops.sum(outputs, axis=-1), run_eagerly=True)
+    before = {v.path: keras.ops.convert_to_numpy(v) for v in model.trainable_variables}
+    images, _ = random_batch(config)
+    model.train_on_batch(images, np.zeros((4, 10), np.float32))
+    return before, {v.path: keras.ops.convert_to_numpy(v) for v in model.trainable_variables}
+
+
+@pytest.mark.parametrize("spares", ["vectors", "depthwise", "nothing"])
+def test_l2_shrinks_what_is_not_spared_by_its_gradient(spares):
+    """Plain SGD: w - rate * decay * w."""
+    settings = OptimizerConfig(
+        "sgd", learning_rate=0.5, momentum=0.0, weight_decay=0.1, decay="l2", decay_spares=spares
+    )
+    before, after = trained_a_step(settings, "mobilenet_v1")
+    kinds = set()
+    for path, old in before.items():
+        kind = "vector" if old.ndim == 1 else "depthwise" if "depthwise" in path else "kernel"
+        decays = {"vectors": kind != "vector", "depthwise": kind == "kernel", "nothing": True}[spares]
+        np.testing.assert_allclose(after[path], old * 0.95 if decays else old, rtol=1e-5, atol=1e-8, err_msg=path)
+        kinds.add(kind)
+    assert kinds == {"vector", "depthwise", "kernel"}
+
+
+def test_the_penalty_is_not_saved_with_the_network(tmp_path):
+    config = tiny_config(optimizer=OptimizerConfig(weight_decay=0.1, decay="l2"))
+    model = build_model(config, 10)
+    kernels = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables if len(v.shape) > 1]
+    total = sum(float(loss) for loss in model.losses)
+    assert total == pytest.approx(0.05 * sum(float((kernel**2).sum()) for kernel in kernels), rel=1e-4)
+    model.save(tmp_path / "model.keras")
+    assert not keras.saving.load_model(tmp_path / "model.keras").losses
+
+
+def test_linear_falls_evenly_to_the_end():
+    rate = make_schedule(ScheduleConfig("linear", warmup_epochs=1), 0.5, steps_per_epoch=4, epochs=11)
+    assert [float(rate(step)) for step in (3, 4, 24, 44)] == pytest.approx([0.5, 0.5, 0.25, 0.0], abs=1e-7)
+
+
 def test_cosine_rises_to_its_peak_and_falls_to_the_end():
     rate = make_schedule(ScheduleConfig("cosine", warmup_epochs=2, final_share=0.1), 0.5, steps_per_epoch=5, epochs=12)
     values = [float(rate(step)) for step in range(61)]

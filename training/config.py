@@ -116,7 +116,7 @@ class OptimizerConfig:
     """How weights are updated."""
 
     name: Literal["sgd", "rmsprop", "adamw"] = "sgd"
-    """sgd has Nesterov momentum, rmsprop is the optimizer of Inception v2 to v4."""
+    """sgd with momentum, rmsprop (of Inception v3 and v4) or adamw."""
     learning_rate: float = 0.1
     """Peak learning rate; the schedule scales it."""
     momentum: float = 0.9
@@ -126,8 +126,15 @@ class OptimizerConfig:
     epsilon: float | None = None
     """Added to the denominator of rmsprop (none: 1.0, as in the Inception papers) and adamw (none: 1e-7)."""
     weight_decay: float = 0.0
-    """Decoupled weight decay: a step takes learning rate times this off each kernel.
-    Biases and batch norms are spared."""
+    """How fast weights shrink towards 0; decay says in which way, and decay_spares which ones do not."""
+    decay: Literal["decoupled", "l2"] = "decoupled"
+    """decoupled: a step takes learning rate times weight_decay off each weight. l2: half of weight_decay times the
+    squared weights is part of the loss, as in the Inception papers; momentum carries it on, so that it weighs
+    1 / (1 - momentum) times as much."""
+    decay_spares: Literal["vectors", "depthwise", "nothing"] = "vectors"
+    """vectors: biases and batch norms do not decay. depthwise: nor do depthwise kernels. nothing: all decay."""
+    nesterov: bool = True
+    """Let sgd look ahead (Nesterov's momentum)."""
     clip_norm: float | None = None
     """Gradients are scaled down to this global norm where they exceed it, after they have been summed over devices."""
     ema_momentum: float | None = None
@@ -141,12 +148,12 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How the learning rate moves."""
 
-    name: Literal["cosine", "exponential", "constant"] = "cosine"
-    """cosine falls to the end of training; exponential multiplies by decay_rate every decay_epochs."""
+    name: Literal["cosine", "linear", "exponential", "constant"] = "cosine"
+    """cosine and linear fall to the end of training; exponential multiplies by decay_rate every decay_epochs."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate first rises from 0 to its peak."""
     final_share: float = 0.0
-    """What is left of the peak at the end of cosine."""
+    """What is left of the peak at the end of cosine or linear."""
     decay_rate: float = 0.94
     """Factor of exponential; 0.94 every two epochs is Inception v3's."""
     decay_epochs: float = 2.0

@@ -9,6 +9,7 @@ from keras import ops
 
 import keras_inception as ki
 from keras_inception.training.config import ModelConfig, TrainConfig
+from keras_inception.training.weight_decay import add_penalty
 
 MAIN_HEAD = "predictions"
 
@@ -92,6 +93,7 @@ def build_model(config: TrainConfig, classes: int) -> keras.Model:
     if batch_norm == "auto":
         batch_norm = "frozen" if settings.weights else "trainable"
     ki.unfreeze(model, settings.unfreeze_from or None, batch_norm)
+    add_penalty(model, config.optimizer)
     return model
 
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_inception.training.config import ScheduleConfig, TrainConfig
+from keras_inception.training.weight_decay import decayed
 
 
 @keras.saving.register_keras_serializable(package="keras_inception")
@@ -51,6 +52,9 @@ def make_schedule(settings: ScheduleConfig, peak: float, steps_per_epoch: int, e
     after: Any = peak
     if settings.name == "cosine":
         after = schedules.CosineDecay(peak, max(1, epochs * steps_per_epoch - warmup), alpha=settings.final_share)
+    elif settings.name == "linear":
+        fall = max(1, epochs * steps_per_epoch - warmup)
+        after = schedules.PolynomialDecay(peak, fall, end_learning_rate=settings.final_share * peak)
     elif settings.name == "exponential":
         steps = max(1, math.ceil(settings.decay_epochs * steps_per_epoch))
         after = schedules.ExponentialDecay(peak, steps, settings.decay_rate, staircase=True)
@@ -58,22 +62,33 @@ def make_schedule(settings: ScheduleConfig, peak: float, steps_per_epoch: int, e
 
 
 def make_optimizer(config: TrainConfig, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Makes a run's optimizer; weight decay spares biases and batch norms, which are the weights with one dimension."""
+    """Makes a run's optimizer.
+
+    Weight decay by `l2` is part of the loss (see `weight_decay.add_penalty`) and not seen here. Under mixed_float16
+    the loss is scaled, dynamically: doubled every 2,000 good steps, halved at an overflow, whose step is left out.
+
+    Keras's RMSprop divides by sqrt(average + epsilon), as TensorFlow's did when the Inception networks were trained
+    with epsilon 1.0, unlike PyTorch's sqrt(average) + epsilon. TensorFlow's average of squared gradients began at 1,
+    Keras's begins at 0: with epsilon 1.0 the first steps are up to sqrt(2) times as long.
+    """
     settings = config.optimizer
     common: dict[str, Any] = {
         "learning_rate": make_schedule(config.schedule, settings.learning_rate, steps_per_epoch, config.epochs),
-        "weight_decay": settings.weight_decay or None,
+        "weight_decay": settings.weight_decay or None if settings.decay == "decoupled" else None,
         "global_clipnorm": settings.clip_norm,
+        "gradient_accumulation_steps": settings.accumulate_steps if settings.accumulate_steps > 1 else None,
     }
     optimizer: keras.optimizers.Optimizer
     if settings.name == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
+        nesterov = settings.nesterov and settings.momentum > 0
+        optimizer = keras.optimizers.SGD(momentum=settings.momentum, nesterov=nesterov, **common)
     elif settings.name == "rmsprop":
         epsilon = 1.0 if settings.epsilon is None else settings.epsilon
         optimizer = keras.optimizers.RMSprop(rho=settings.rho, momentum=settings.momentum, epsilon=epsilon, **common)
     else:
-        common["weight_decay"] = settings.weight_decay  # AdamW refuses None
+        common["weight_decay"] = common["weight_decay"] or 0.0  # AdamW refuses None
         optimizer = keras.optimizers.AdamW(epsilon=1e-7 if settings.epsilon is None else settings.epsilon, **common)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) <= 1])
-    return optimizer
+    if optimizer.weight_decay:
+        decaying = {id(variable) for variable in decayed(model, settings)}
+        optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if id(v) not in decaying])
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "mixed_float16" else optimizer
