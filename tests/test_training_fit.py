@@ -54,7 +54,7 @@ def test_the_run_folder_explains_itself(run, data):
         "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json", "history.csv",
         "evaluation.json", "tensorboard", "checkpoints", "quarantine.txt", "report.html",
     }  # fmt: skip
-    assert {path.name for path in (run.folder / "checkpoints").iterdir()} == {"best.keras", "last.keras"}
+    assert {path.name for path in (run.folder / "checkpoints").iterdir()} == {"best.keras", "last.keras", "state"}
     assert any((run.folder / "tensorboard").rglob("events.out.tfevents.*"))
     assert (run.folder / "class_names.txt").read_text() == "digit_0\ndigit_1\ndigit_2\n"
     assert (run.folder / "quarantine.txt").read_text() == (

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_inception.training.config import TrainConfig
     from keras_inception.training.evaluation import Evaluation, evaluate
-    from keras_inception.training.fit import DivergedError, train
+    from keras_inception.training.fit import CheckpointError, DivergedError, resume, train
     from keras_inception.training.recipes import list_recipes, load_recipe
     from keras_inception.training.run import Run
 
 _MODULES = {
+    "CheckpointError": "fit",
     "DivergedError": "fit",
     "Evaluation": "evaluation",
     "Run": "run",
@@ -21,10 +22,14 @@ _MODULES = {
     "evaluate": "evaluation",
     "list_recipes": "recipes",
     "load_recipe": "recipes",
+    "resume": "fit",
     "train": "fit",
 }
 
-__all__ = ["DivergedError", "Evaluation", "Run", "TrainConfig", "evaluate", "list_recipes", "load_recipe", "train"]
+__all__ = [
+    "CheckpointError", "DivergedError", "Evaluation", "Run", "TrainConfig", "evaluate", "list_recipes", "load_recipe",
+    "resume", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

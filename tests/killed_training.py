@@ -1,0 +1,137 @@
+"""Trains a tiny network on digits, is killed with SIGKILL again and again, and resumes until it is done.
+
+    python tests/killed_training.py FOLDER RUNS KILLS
+
+FOLDER/undisturbed is trained in one go; FOLDER/0, FOLDER/1 and so on are killed KILLS times each, at moments that the
+run's number decides: after a random time, or in the middle of writing a checkpoint. TensorFlow is imported once; every
+attempt is a process of its own, forked before TensorFlow starts its threads. Prints a line an attempt.
+"""
+
+import dataclasses
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+from rich.console import Console
+from training_helpers import tiny_config
+
+from keras_inception import registry
+from keras_inception.training import checkpoints, resume, train
+from keras_inception.training.config import CheckpointConfig
+
+
+def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_heads):
+    """A convolution, a batch norm and a dropout on each side of an auxiliary head."""
+    layers = keras.layers
+    image = keras.Input(input_shape)
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    outputs = {}
+    for head in ("aux1", "predictions"):
+        x = layers.Conv2D(8, 3, strides=2, use_bias=False)(x)
+        x = layers.Dropout(0.2)(layers.ReLU()(layers.BatchNormalization()(x)))
+        logits = layers.Dense(classes, name=f"{head}_logits")(layers.GlobalAveragePooling2D()(x))
+        outputs[head] = layers.Activation("softmax", dtype="float32", name=head)(logits)
+    return keras.Model(image, outputs, name="tiny")
+
+
+registry.register(
+    dataclasses.replace(registry.get_entry("inception_v1"), name="tiny", builder="killed_training:tiny_network",
+                        aux_heads={"aux1": 0.3})
+)  # fmt: skip
+
+
+def config(**changes):
+    """Two epochs of digits: auxiliary head, batch norm, dropout, moving average, augmentation."""
+    base = tiny_config("digits", epochs=2)
+    return dataclasses.replace(
+        base,
+        model=dataclasses.replace(base.model, name="tiny", alpha=1.0, options={}, batch_norm_momentum=None),
+        pipeline=dataclasses.replace(base.pipeline, batch_size=96),
+        optimizer=dataclasses.replace(base.optimizer, learning_rate=0.05, ema_momentum=0.99),
+        checkpoint=CheckpointConfig(every_steps=2),
+        **changes,
+    )
+
+
+def kill_at_random(chosen: random.Random, seconds: float) -> str:
+    """Has this process killed: at any time, some time after its first checkpoint, or while one is written."""
+    write, flush = checkpoints.CheckpointFolder.write, checkpoints._flush
+    delay, flushes = chosen.uniform(0, seconds), chosen.randrange(60)
+
+    def kill():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def start(delay):
+        timer = threading.Timer(delay, kill)
+        timer.daemon = True
+        timer.start()
+
+    def flush_or_die(path):
+        nonlocal flushes
+        flushes -= 1
+        if flushes < 0:
+            kill()
+        flush(path)
+
+    def write_and_start(self, *arguments, **keywords):
+        checkpoints.CheckpointFolder.write = write
+        start(delay)
+        return write(self, *arguments, **keywords)
+
+    way = chosen.choice(["from the start", "after the first checkpoint", "in a checkpoint"])
+    if way == "from the start":
+        start(delay)
+    elif way == "after the first checkpoint":
+        checkpoints.CheckpointFolder.write = write_and_start
+    else:
+        checkpoints._flush = flush_or_die
+        return f"killed at flush {flushes}"
+    return f"killed {delay:.2f} s {way}"
+
+
+def attempt(folder: Path, chosen: random.Random | None, seconds: float) -> int:
+    """Trains, or resumes where there is something to resume, in a forked process; returns its wait status."""
+    plan = chosen and random.Random(chosen.random())
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    code = 1
+    try:
+        how = kill_at_random(plan, seconds) if plan else "to the end"
+        begun = (folder / "config.json").is_file()
+        print(f"{folder.name}: {'resume' if begun else 'train'}, {how}", flush=True)
+        console = Console(file=io.StringIO())
+        _ = resume(folder, console=console) if begun else train(config(), folder, console=console)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def main(folder: Path, runs: int, kills: int) -> None:
+    began = time.perf_counter()
+    assert attempt(folder / "undisturbed", None, 0) == 0
+    seconds = time.perf_counter() - began
+    for number in range(runs):
+        chosen, killed = random.Random(number), 0
+        while True:
+            status = attempt(folder / str(number), chosen if killed < kills else None, seconds)
+            if status == 0:
+                break
+            assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
+            killed += 1
+        print(f"{number}: done after {killed} kills", flush=True)
+
+
+if __name__ == "__main__":
+    sys.modules["killed_training"] = sys.modules[__name__]
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,152 @@
+"""The training loop: `fit` with what happens beside it, entered at the step that a checkpoint was written after."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+
+from keras_inception.training import pipeline
+from keras_inception.training.callbacks import VALIDATION_ACCURACY, Record, ShowProgress, Speed, Steps, StopOnNaN
+from keras_inception.training.checkpoints import Checkpoint, CheckpointFolder, Place
+from keras_inception.training.objective import Objective
+from keras_inception.training.pipeline import cached, evaluation_batches, steps_per_epoch, training_batches
+from keras_inception.training.run import Run
+from keras_inception.training.saving import AverageInValidation, RunFiles, SaveState, StopRequest
+from keras_inception.training.sources import Splits
+from keras_inception.training.trainer import Trainer
+
+STATE = "checkpoints/state"
+
+
+def fit_network(
+    run: Run,
+    network: keras.Model,
+    trainer: Trainer,
+    splits: Splits,
+    objective: Objective,
+    console: Console,
+    checkpoint: Checkpoint | None,
+) -> dict[str, Any]:
+    """Trains to the last epoch's end, from a checkpoint or from the beginning.
+
+    Returns:
+        What metrics.json tells of the training.
+
+    Raises:
+        CheckpointError: where a checkpoint cannot be written or does not fit.
+        DivergedError: where the loss is no longer a number.
+        KeyboardInterrupt: where Ctrl-C stopped it, after saving.
+        SystemExit: where SIGTERM stopped it, after saving.
+    """
+    config = run.config
+    per_epoch = steps_per_epoch(splits.train, config)
+    batch_size = min(config.pipeline.batch_size, len(splits.train.labels))
+    start = checkpoint.place if checkpoint else Place()
+    folder = CheckpointFolder(run.folder / STATE, config.checkpoint.keep)
+
+    def for_heads(pixels: tf.Tensor, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return pixels, *map(objective.for_heads, values)
+
+    def with_targets(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        return pixels, objective.for_heads(tf.one_hot(labels, objective.classes))
+
+    def say_where(place: Place) -> None:
+        name = stop.received.name if stop.received else ""
+        console.print(
+            f"{name}: saved after {place.epoch} epochs and {place.step} steps; go on with: "
+            f"keras-inception train --resume {_shown(run.folder)}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+    def images_of(place: Place) -> list[str]:
+        return pipeline.names_of_step(splits.train, config, place.epoch, place.step)
+
+    def last_good() -> str:
+        places = folder.places()
+        if not places:
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {folder.folder / places[-1].name}"
+
+    steps, record, speed, stop = Steps(per_epoch, start), Record(), Speed(per_epoch * batch_size), StopRequest()
+    progress = ShowProgress(console, config.epochs, steps, batch_size)
+    files = RunFiles(run.folder, network, record)
+    nan = StopOnNaN(steps, last_good, images_of)
+    callbacks: list[keras.callbacks.Callback] = [steps, nan, speed, record]
+    if keras.backend.backend() == "tensorflow":
+        save = SaveState(trainer, folder, config.checkpoint, steps, record, speed, stop, say_where)
+        callbacks.append(save)
+        if checkpoint:
+            size, channels = config.model.image_size, config.model.channels
+            targets = objective.for_heads(tf.zeros((1, objective.classes)))
+            save.restore(checkpoint, tf.zeros((1, size, size, channels)), targets)
+    callbacks += [AverageInValidation(), files, progress]
+    files.restore(trainer, start)
+
+    validation = evaluation_batches(cached(splits.validation, config), config).map(with_targets)
+
+    def fit(first: Place, epochs: int) -> None:
+        batches = training_batches(
+            splits.train, config, objective.classes, first_epoch=first.epoch, first_step=first.step
+        )
+        trainer.fit(
+            batches.map(for_heads),
+            initial_epoch=first.epoch,
+            epochs=epochs,
+            steps_per_epoch=per_epoch - first.step,
+            validation_data=validation,
+            verbose=0,
+            shuffle=False,  # the pipeline has shuffled; Keras warns otherwise
+            callbacks=callbacks,
+        )
+
+    try:
+        with stop:
+            if start.step:  # the rest of an epoch, which may be its validation alone
+                if start.step == per_epoch:
+                    _validate(trainer, validation, callbacks, start.epoch)
+                else:
+                    fit(start, start.epoch + 1)
+                start = Place(start.epoch + 1)
+            if start.epoch < config.epochs:
+                fit(start, config.epochs)
+    finally:
+        progress.close()
+        files.close()
+    return {
+        "parameters": network.count_params(),
+        "epochs": config.epochs,
+        "best_epoch": record.best_epoch,
+        "validation_accuracy": record.best[VALIDATION_ACCURACY],
+        "seconds": round(sum(row["seconds"] for row in record.rows), 1),
+        "images_per_second": round(statistics.median(row["images_per_second"] for row in record.rows), 1),
+    }
+
+
+def newest_checkpoint(folder: Path, console: Console) -> Checkpoint | None:
+    """Finds what a run folder's training can go on from; warns of damaged checkpoints."""
+
+    def warn(sentence: str) -> None:
+        console.print(f"warning: {sentence}", style="yellow", markup=False, soft_wrap=True)
+
+    return CheckpointFolder(folder / STATE, keep=1).newest(warn)
+
+
+def _validate(trainer: Trainer, validation: Any, callbacks: list[keras.callbacks.Callback], epoch: int) -> None:
+    """Ends an epoch whose steps are all done, as `fit` does."""
+    beside = keras.callbacks.CallbackList(callbacks, model=trainer)
+    beside.on_train_begin()
+    beside.on_epoch_begin(epoch)
+    logs = trainer.get_metrics_result()
+    result = trainer.evaluate(validation, callbacks=beside, return_dict=True, verbose=0)
+    beside.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in result.items()})
+    beside.on_train_end()
+
+
+def _shown(folder: Path) -> Path:
+    """The name by which a user knows a run folder that is not yet in its place."""
+    if folder.name.startswith(".") and folder.name.endswith(".partial"):
+        return folder.with_name(folder.name.removeprefix(".").removesuffix(".partial"))
+    return folder
