@@ -9,7 +9,7 @@ from keras_inception.training.config import TrainConfig
 
 def list_recipes() -> list[str]:
     """Returns the names of the recipes, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def load_recipe(name: str) -> TrainConfig:
