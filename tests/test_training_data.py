@@ -188,13 +188,16 @@ def test_a_tfds_data_set_gives_every_image_once_an_epoch(tfds_folder, cache_mb):
     assert np.bincount(splits.test.labels).tolist() == [2, 2, 2]
     plain = {image.tobytes(): label for image, (label,) in all_batches(evaluation_batches(splits.train, config, 1))}
     trained = all_batches(training_batches(splits.train, config, 3))
-    shuffled = {image.tobytes(): label.argmax() for image, (label,) in trained}
+    shuffled = {image.astype(np.float32).tobytes(): label.argmax() for image, (label,) in trained}
     assert len(plain) == 21
     assert shuffled == plain
     assert list(shuffled) != list(plain)
 
 
-AUGMENTED = AugmentConfig(min_area=0.5, crop_padding=2, flip=True, brightness=0.2, contrast=0.3, saturation=0.3)
+AUGMENTED = AugmentConfig(
+    min_area=0.3, crop_padding=2, flip=True, brightness=0.2, contrast=0.3, saturation=0.3, hue=0.1, erase=0.5,
+    mixup=0.4, cutmix=1.0,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -205,12 +208,12 @@ def colour_files(tmp_path):
 
 
 def test_the_same_seed_gives_the_same_batches_whatever_the_threads(colour_files):
-    train = open_splits(colour_files).train
-    runs = [all_batches(training_batches(train, with_pipeline(colour_files, threads=n), 2)) for n in (1, 4, 0)]
-    for other in runs[1:]:
-        for (images, labels), (images_2, labels_2) in zip(runs[0], other, strict=True):
-            np.testing.assert_array_equal(images, images_2)
-            np.testing.assert_array_equal(labels, labels_2)
+    config = with_pipeline(colour_files, augment=dataclasses.replace(AUGMENTED, randaugment=2))
+    train = open_splits(config).train
+    one, four = (all_batches(training_batches(train, with_pipeline(config, threads=n), 2)) for n in (1, 4))
+    for (images, targets), (images_2, targets_2) in zip(one, four, strict=True):
+        np.testing.assert_array_equal(images, images_2)
+        np.testing.assert_array_equal(targets, targets_2)
 
 
 def test_the_process_seed_changes_nothing(colour_files):
@@ -243,19 +246,19 @@ def test_a_step_entered_later_is_the_step_itself(colour_files):
 
 
 def test_the_workers_slices_make_up_the_batch(colour_files):
-    config = with_pipeline(colour_files, batch_size=6)
+    config = with_pipeline(colour_files, batch_size=4)
     train = open_splits(config).train
     whole = all_batches(training_batches(train, config, 2))
     slices = [all_batches(training_batches(train, config, 2, first_step=1, shard=(i, 2))) for i in range(2)]
     for (images, targets), first, second in zip(whole[1:], *slices, strict=True):
-        assert len(first[0]) == 3
+        assert len(first[0]) == 2
         np.testing.assert_array_equal(np.concatenate([first[0], second[0]]), images)
         np.testing.assert_array_equal(np.concatenate([first[1], second[1]]), targets)
-    with pytest.raises(ValueError, match="divide evenly among 4 workers. Received: 6 images"):
-        training_batches(train, config, 2, shard=(0, 4))
+    with pytest.raises(ValueError, match="divide evenly among 3 workers. Received: 4 images"):
+        training_batches(train, config, 2, shard=(0, 3))
 
 
-def test_epochs_and_seeds_differ_and_pixels_stay_in_range(colour_files):
+def test_epochs_and_seeds_differ(colour_files):
     train = open_splits(colour_files).train
     batches = all_batches(training_batches(train, colour_files, 2))
     other = all_batches(training_batches(train, dataclasses.replace(colour_files, seed=5), 2))
@@ -264,16 +267,15 @@ def test_epochs_and_seeds_differ_and_pixels_stay_in_range(colour_files):
     assert not np.array_equal(batches[0][0], other[0][0])
     for images, _ in batches:
         assert images.shape == (5, 12, 12, 3)
-        assert images.dtype == np.float32
-        assert images.min() >= 0
-        assert images.max() <= 255
+        assert images.dtype == np.uint8
 
 
 def test_without_augmentation_an_epoch_is_the_evaluation_images_shuffled():
     config = with_pipeline(tiny_config(), augment=AugmentConfig(), batch_size=1)
     images = open_splits(config).validation
     plain = sorted(pixels.tobytes() for pixels, _ in evaluation_batches(images, config, 1).as_numpy_iterator())
-    shuffled = sorted(pixels.tobytes() for pixels, _ in training_batches(images, config, 10).as_numpy_iterator())
+    trained = training_batches(images, config, 10).as_numpy_iterator()
+    shuffled = sorted(pixels.astype(np.float32).tobytes() for pixels, _ in trained)
     assert plain == shuffled
 
 

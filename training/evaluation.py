@@ -182,7 +182,7 @@ def predict(
     if crops == 1:
         views = evaluation_batches(images, config).map(lambda pixels, _: pixels[:, None])
     else:
-        views = images.elements(None).map(
+        views = images.elements().map(
             lambda _, handle: tf.cast(crops_of(images.decode(handle), config, crops), tf.float32),
             num_parallel_calls=config.pipeline.threads or tf.data.AUTOTUNE,
         )

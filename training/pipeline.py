@@ -1,7 +1,8 @@
 """One tf.data pipeline: images in, batches out; the same epoch is the same images, whatever the number of threads.
 
 Every random choice is a function of (run seed, epoch, image index). Epochs follow each other inside one data set, so
-the next epoch's first batches are prepared while the last one's are still being trained on.
+the next epoch's first batches are prepared while the last one's are still being trained on. Pixels stay uint8 to the
+end: a quarter of the memory and of the way to a GPU; networks cast them.
 """
 
 from typing import Any
@@ -9,8 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_inception.training.config import AugmentConfig, TrainConfig
-from keras_inception.training.images import AnyImages, ArrayImages
+from keras_inception.training.augment import crop_window, draws_needed, randaugment_draws, varies_batches, vary
+from keras_inception.training.config import TrainConfig
+from keras_inception.training.images import AnyImages, ArrayImages, PictureImages, StreamImages
+from keras_inception.training.order import Order, shuffled, stateless_seed, uniforms
+from keras_inception.training.randaugment import randaugment
+
+_SAMPLE = 64  # pictures whose mean size tells whether all of them may be kept in memory
 
 
 def steps_per_epoch(images: AnyImages, config: TrainConfig) -> int:
@@ -38,41 +44,61 @@ def training_batches(
         shard: (i, n): the i-th of n equal slices of every batch, for training on n workers.
 
     Returns:
-        A data set of (pixels float32 [batch, size, size, channels] in 0..255, targets float32 [batch, classes]) and,
-        where samples are weighted, weights float32 [batch].
+        A data set of (pixels uint8 [batch, size, size, channels], targets float32 [batch, classes]) and, where the
+        images are weighted, weights float32 [batch].
 
     Raises:
-        ValueError: where the batch cannot be cut into equal slices.
+        ValueError: where the batch cannot be cut into equal slices, or the tf.data service is to stream.
     """
-    if config.pipeline.augment.min_area == 1:
-        images = cached(images, config)
-    batch_size = min(config.pipeline.batch_size, len(images.labels))
-    worker, workers = shard
-    if batch_size % workers:
-        raise ValueError(f"A batch must divide evenly among {workers} workers. Received: {batch_size} images")
-    slice_size = batch_size // workers
-    per_epoch = steps_per_epoch(images, config) * batch_size
+    settings = config.pipeline.augment
+    images = cached(images, config, whole=settings.min_area < 1)
+    order = _order(images, config, first_epoch, first_step, shard)
+    weighted = images.weights is not None
+    weights = tf.constant(images.weights if weighted else np.ones(len(images.labels)), tf.float32)
     labels = tf.constant(images.labels)
+    prepared = isinstance(images, ArrayImages) and images.pixels.shape[1:3] == (config.model.image_size,) * 2
+    by_image = not prepared or settings.min_area < 1 or settings.randaugment > 0
 
-    def epoch_elements(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Sets the seed of this traced function alone: `shuffle` mixes it with its own, and where it is the process's
-        # instead, the order would depend on more than (run seed, epoch).
-        tf.random.set_seed(1)
-        elements = images.elements(fold_seed(config.seed, epoch)[0]).take(per_epoch)
-        elements = elements.skip(tf.where(epoch == first_epoch, tf.constant(first_step * batch_size, tf.int64), 0))
-        if workers > 1:
-            numbered = elements.enumerate().filter(lambda place, _: place % batch_size // slice_size == worker)
-            elements = numbered.map(lambda _, element: element)
-        return elements.map(lambda index, handle: (epoch, index, handle))
+    def with_draws(step: tf.Tensor, indices: tf.Tensor, handles: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        draws = uniforms(config.seed, step // order.steps, indices, draws_needed(settings))
+        return tf.fill(tf.shape(indices), step), indices, handles, draws
 
-    def example(epoch: tf.Tensor, index: tf.Tensor, handle: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seed = fold_seed(config.seed, epoch, index)
-        target = tf.one_hot(tf.gather(labels, index), classes)
-        return augment(images.decode(handle), config, seed), target
+    def with_picture(step: tf.Tensor, index: tf.Tensor, handle: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return step, index, _picture(images, handle, draws, config), draws
 
-    elements = tf.data.Dataset.range(first_epoch, config.epochs).flat_map(epoch_elements)
-    batches = elements.map(example, num_parallel_calls=_parallel(config)).batch(slice_size, drop_remainder=True)
+    def finished(steps: tf.Tensor, indices: tf.Tensor, pixels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        size, channels = config.model.image_size, config.model.channels
+        pixels = pixels if by_image else images.decode(pixels)
+        pixels = tf.ensure_shape(pixels, (order.slice_size, size, size, channels))
+        weight = tf.gather(weights, indices)[:, None]
+        # Weights are mixed as the targets are, so the two travel together.
+        targets = tf.concat([tf.one_hot(tf.gather(labels, indices), classes), weight], axis=1)
+        if varies_batches(settings):
+            seed = stateless_seed(config.seed, steps[0])
+            pixels, targets = vary(pixels, targets, draws, seed, settings, order.batch_size, shard[0])
+        targets, weight = targets[:, :classes], targets[:, classes]
+        return (pixels, targets, weight) if weighted else (pixels, targets)
+
+    batches = images.batches(order).map(with_draws)
+    if by_image:
+        pictures = batches.unbatch().map(with_picture, num_parallel_calls=_parallel(config))
+        batches = pictures.batch(order.slice_size, drop_remainder=True)
+    batches = batches.map(finished, num_parallel_calls=_parallel(config))
+    if config.pipeline.service:
+        batches = _distributed(batches, images, config)
     return _finish(batches, config)
+
+
+def names_of_step(
+    images: AnyImages, config: TrainConfig, epoch: int, step: int, shard: tuple[int, int] = (0, 1)
+) -> list[str]:
+    """The names of the images of a training step, without reading any; empty for a stream shuffled by a buffer."""
+    if isinstance(images, StreamImages) and len(images.labels) > images.shuffle_buffer:
+        return []
+    order = _order(images, config, 0, 0, shard)
+    places = order.places(tf.constant(step, tf.int64))
+    chosen = shuffled(places, config.seed, tf.constant(epoch, tf.int64), len(images.labels))
+    return [images.names[i] for i in chosen.numpy()]
 
 
 def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int | None = None) -> tf.data.Dataset:
@@ -82,22 +108,32 @@ def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int |
         return tf.cast(prepare(images.decode(handle), config), tf.float32), tf.gather(labels, index)
 
     labels = tf.constant(images.labels)
-    elements = images.elements(None).map(example, num_parallel_calls=_parallel(config))
+    elements = images.elements().map(example, num_parallel_calls=_parallel(config))
     return _finish(elements.batch(batch_size or config.pipeline.batch_size), config)
 
 
-def cached(images: AnyImages, config: TrainConfig) -> AnyImages:
-    """Decodes and resizes all images once where they fit into `pipeline.cache_mb`, else returns them as they are."""
-    size = config.model.image_size
-    megabytes = len(images.labels) * size * size * config.model.channels / 2**20
-    if megabytes > config.pipeline.cache_mb:
+def cached(images: AnyImages, config: TrainConfig, *, whole: bool = False) -> AnyImages:
+    """Decodes all images once where they fit into `pipeline.cache_mb`, else returns them as they are.
+
+    Args:
+        images: the images.
+        config: the run's configuration.
+        whole: keep whole pictures, for random crops, instead of what evaluation makes of them.
+    """
+    budget = config.pipeline.cache_mb * 2**20
+    if isinstance(images, ArrayImages | PictureImages) and whole:
         return images
-    pixels = np.empty((len(images.labels), size, size, config.model.channels), np.uint8)
+    size, channels = config.model.image_size, config.model.channels
+    if whole:
+        return _cached_pictures(images, config, budget)
+    if len(images.labels) * size * size * channels > budget:
+        return images
+    pixels = np.empty((len(images.labels), size, size, channels), np.uint8)
     place = 0
     for batch, _ in evaluation_batches(images, config, 256).as_numpy_iterator():
         pixels[place : place + len(batch)] = batch
         place += len(batch)
-    return ArrayImages(pixels, images.labels, images.names)
+    return ArrayImages(pixels, images.labels, images.names, images.weights)
 
 
 def prepare(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
@@ -107,64 +143,91 @@ def prepare(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     """
     size = config.model.image_size
     shape = tf.shape(image)[:2]
-    scale = size / tf.reduce_min(shape)
+    scale = size / config.pipeline.central_crop / tf.cast(tf.reduce_min(shape), tf.float64)
     resized = tf.maximum(tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32), size)
     top, left = tf.unstack((resized - size) // 2)
-    return _to_pixels(_resize(image, resized, config)[top : top + size, left : left + size], config)
+    resized_image = tf.image.resize(image, resized, config.pipeline.interpolation, antialias=True)
+    return _to_pixels(resized_image[top : top + size, left : left + size], config)
 
 
-def augment(image: tf.Tensor, config: TrainConfig, seed: tf.Tensor) -> tf.Tensor:
-    """A random variation of an image: float32 [size, size, channels] in 0..255.
-
-    Order: crops first, on the fewest pixels that later operations then work on; colour last, clipped once.
-    """
+def _picture(images: AnyImages, handle: tf.Tensor, draws: tf.Tensor, config: TrainConfig) -> tf.Tensor:
+    """One image up to its final size: uint8 [size, size, channels]."""
     settings, size = config.pipeline.augment, config.model.image_size
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
     if settings.min_area < 1:
-        image = _to_pixels(_resize(_crop_area(image, settings, seeds[0]), (size, size), config), config)
+        part = images.decode_window(handle, lambda shape: crop_window(shape, draws, settings), size)
+        image = _resize_part(part, config)
     else:
-        image = prepare(image, config)
-    if settings.crop_padding:
-        pad = settings.crop_padding
-        padded = tf.pad(image, [[pad, pad], [pad, pad], [0, 0]], mode="REFLECT")
-        image = tf.image.stateless_random_crop(padded, (size, size, config.model.channels), seeds[1])
-    if settings.flip:
-        image = tf.image.stateless_random_flip_left_right(image, seeds[2])
-    image = tf.cast(image, tf.float32)
-    if settings.brightness:
-        image = tf.image.stateless_random_brightness(image, 255 * settings.brightness, seeds[3])
-    if settings.contrast:
-        image = tf.image.stateless_random_contrast(image, 1 - settings.contrast, 1 + settings.contrast, seeds[4])
-    if settings.saturation:
-        image = tf.image.stateless_random_saturation(image, 1 - settings.saturation, 1 + settings.saturation, seeds[5])
-    return tf.clip_by_value(image, 0.0, 255.0)
+        image = prepare(images.decode(handle), config)
+    if settings.randaugment:
+        image = randaugment(image, randaugment_draws(draws), settings.randaugment_magnitude)
+    return image
 
 
-def fold_seed(*values: Any) -> tf.Tensor:
-    """Mixes whole numbers into a seed [2] for stateless operations."""
-    seed = tf.zeros(2, tf.int64)
-    for value in values:
-        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(value, tf.int64))
-    return seed
+def _resize_part(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
+    """Resizes a crop. The filter against aliasing costs several times the resize: above half size it can be spared."""
+    size, interpolation = config.model.image_size, config.pipeline.interpolation
 
+    def plain() -> tf.Tensor:
+        values = tf.cast(tf.image.resize(image, (size, size), interpolation), tf.float32)
+        if interpolation == "bicubic":  # overshoots
+            values = tf.clip_by_value(values, 0.0, 255.0)
+        return tf.cast(values + 0.5, tf.uint8)
 
-def _crop_area(image: tf.Tensor, settings: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    """A random part of the image: area and aspect ratio (3/4 to 4/3) as in the Inception papers."""
-    whole = tf.constant([[[0.0, 0.0, 1.0, 1.0]]])
-    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image), whole, seed, min_object_covered=0.0, aspect_ratio_range=(3 / 4, 4 / 3),
-        area_range=(settings.min_area, 1.0), use_image_if_no_bounding_boxes=True,
-    )  # fmt: skip
-    return tf.slice(image, begin, size)
+    def filtered() -> tf.Tensor:
+        return _to_pixels(tf.image.resize(image, (size, size), interpolation, antialias=True), config)
 
-
-def _resize(image: tf.Tensor, shape: Any, config: TrainConfig) -> tf.Tensor:
-    return tf.image.resize(image, shape, config.pipeline.interpolation, antialias=True)
+    resized = tf.cond(tf.reduce_max(tf.shape(image)[:2]) < 2 * size, plain, filtered)
+    return tf.ensure_shape(resized, (size, size, config.model.channels))
 
 
 def _to_pixels(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
     return tf.ensure_shape(image, (config.model.image_size, config.model.image_size, config.model.channels))
+
+
+def _cached_pictures(images: Any, config: TrainConfig, budget: int) -> AnyImages:
+    """Keeps whole pictures where they fit, which the mean size of the first ones foretells."""
+    count, total = len(images.labels), 0
+    pictures: list[np.ndarray] = []
+    shapes: list[tuple[int, ...]] = []
+    if not budget:
+        return images  # type: ignore[no-any-return]
+    decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=_parallel(config))
+    for picture in _finish(decoded, config).as_numpy_iterator():
+        pictures.append(picture.ravel())
+        total += picture.size
+        shapes.append(picture.shape)
+        expected = total / len(pictures) * count if len(pictures) >= min(_SAMPLE, count) else total
+        if expected > budget:
+            return images  # type: ignore[no-any-return]
+    starts = np.concatenate([[0], np.cumsum([len(picture) for picture in pictures])[:-1]]).astype(np.int64)
+    return PictureImages(
+        np.concatenate(pictures), starts, np.array(shapes, np.int64), images.labels, images.names, images.weights
+    )
+
+
+def _order(images: AnyImages, config: TrainConfig, first_epoch: int, first_step: int, shard: tuple[int, int]) -> Order:
+    batch_size = min(config.pipeline.batch_size, len(images.labels))
+    if batch_size % shard[1]:
+        raise ValueError(f"A batch must divide evenly among {shard[1]} workers. Received: {batch_size} images")
+    steps = steps_per_epoch(images, config)
+    return Order(config.seed, config.epochs, steps, batch_size, first_epoch, first_step, shard)
+
+
+def _distributed(batches: tf.data.Dataset, images: AnyImages, config: TrainConfig) -> tf.data.Dataset:
+    """Lets the workers of a tf.data service prepare the batches, each step's on one of them.
+
+    A batch is what it would be here; with several workers, batches may change places.
+    """
+    if isinstance(images, StreamImages):
+        raise ValueError(
+            "pipeline.service needs images that are addressed by index: digits, folder or array. "
+            f"Received: {config.data}"
+        )
+    service = tf.data.experimental.service
+    return batches.apply(
+        service.distribute(processing_mode=service.ShardingPolicy.DYNAMIC, service=config.pipeline.service)
+    )
 
 
 def _parallel(config: TrainConfig) -> int:
