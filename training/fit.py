@@ -121,7 +121,7 @@ def _with_absolute_paths(config: TrainConfig) -> TrainConfig:
     def absolute(specification: str) -> str:
         kind, _, place = specification.partition(":")
         path = Path(place).expanduser()
-        return f"{kind}:{path.resolve()}" if place and (kind == "folder" or path.is_dir()) else specification
+        return f"{kind}:{path.resolve()}" if place and (kind != "tfds" or path.is_dir()) else specification
 
     model = config.model
     if model.weights and Path(model.weights).expanduser().exists():
