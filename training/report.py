@@ -1,22 +1,28 @@
 """report.html: a run on one page, readable offline, made from what lies in the run folder."""
 
+import dataclasses
 import json
 from typing import Any
 
+import keras
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from keras_inception.training import figures
 from keras_inception.training.callbacks import read_history
-from keras_inception.training.evaluation import Evaluation
+from keras_inception.training.evaluation import Evaluation, predict
 from keras_inception.training.files import write_text
-from keras_inception.training.images import AnyImages
+from keras_inception.training.gradcam import GradCam
+from keras_inception.training.images import AnyImages, StreamImages
 from keras_inception.training.objective import MAIN_HEAD
-from keras_inception.training.pipeline import evaluation_batches
+from keras_inception.training.pipeline import evaluation_batches, training_batches
 from keras_inception.training.run import DATA, ENVIRONMENT, EVALUATION, HISTORY, METRICS, QUARANTINE, REPORT, Run
 
 MISSES_SHOWN = 48
 CONFUSED_SHOWN = 8
+EXAMPLES_SHOWN = 24
+EXPLAINED = 6
+"""Hits, and as many misses, that Grad-CAM explains."""
 
 
 def write_report(run: Run) -> None:
@@ -37,6 +43,9 @@ def write_report(run: Run) -> None:
         confused=_most_confused(matrix, run.class_names),
         plots=_plots(read_history(run.folder / HISTORY)),
         confusion=figures.confusion(matrix, run.class_names) if len(run.class_names) <= 200 else None,
+        reliability=figures.reliability(evaluation.calibration),
+        examples=_examples(run),
+        explained=_explained(run, run.splits.test, evaluation),
         misses=_misses(run.splits.test, run, evaluation),
         quarantined=[line.split("\t") for line in quarantine.read_text().splitlines()] if quarantine.is_file() else [],
     )
@@ -59,20 +68,39 @@ def _plots(history: list[dict[str, float]]) -> list[str]:
         return [row[name] for row in history]
 
     present = history[0]
-    heads = [name.removesuffix("_accuracy") for name in present if name.endswith("_accuracy")]
-    heads = [MAIN_HEAD, *sorted(head for head in heads if not head.startswith("val_") and head != MAIN_HEAD)]
+    auxiliary = sorted(
+        name.removesuffix("_accuracy")
+        for name in present
+        if name.endswith("_accuracy") and not name.startswith(("val_", MAIN_HEAD))
+    )
+    colours = dict(zip([MAIN_HEAD, *auxiliary], figures.COLOURS, strict=False))
+    kinds = (("", "train"), ("val_", "validation"))
     losses: list[figures.Curve] = []
-    accuracies: list[figures.Curve] = []
-    for head, colour in zip(heads, figures.COLOURS, strict=False):
+    for head in (MAIN_HEAD, *auxiliary):
         loss = f"{head}_loss" if f"{head}_loss" in present else "loss"
-        for prefix, word in (("", "train"), ("val_", "validation")):
-            losses.append((f"{head}, {word}", column(prefix + loss), colour, not prefix))
-            accuracies.append((f"{head}, {word}", column(f"{prefix}{head}_accuracy"), colour, not prefix))
-    return [
+        losses += [(f"{head}, {word}", column(prefix + loss), colours[head], not prefix) for prefix, word in kinds]
+
+    def accuracies(head: str) -> list[figures.Curve]:
+        return [
+            (f"{head}, {word}", column(f"{prefix}{head}_accuracy"), colours[head], not prefix) for prefix, word in kinds
+        ]
+
+    plots = [
         figures.curves("Loss", losses),
-        figures.curves("Accuracy", accuracies, percent=True),
-        figures.curves("Learning rate", [("", column("learning_rate"), figures.COLOURS[0], False)]),
-        figures.curves("Images a second, in training", [("", column("images_per_second"), figures.COLOURS[2], False)]),
+        figures.curves("Accuracy", accuracies(MAIN_HEAD), percent=True),
+    ]
+    if auxiliary:
+        lines = [curve for head in auxiliary for curve in accuracies(head)]
+        plots.append(figures.curves("Accuracy of the auxiliary heads", lines, percent=True))
+    return [
+        *plots,
+        *(
+            figures.curves(title, [("", column(name), colour, False)], from_zero=True)
+            for title, name, colour in (
+                ("Learning rate", "learning_rate", figures.COLOURS[0]),
+                ("Images a second, in training", "images_per_second", figures.COLOURS[2]),
+            )
+        ),
     ]
 
 
@@ -95,12 +123,66 @@ def _most_confused(matrix: np.ndarray, class_names: list[str]) -> list[tuple[str
     return [(class_names[t], class_names[p], int(errors[t, p])) for t, p in pairs if errors[t, p]]
 
 
+def _examples(run: Run) -> list[dict[str, str]]:
+    """Training images as the network sees them: cropped, distorted, mixed."""
+    images, config = run.splits.train, run.config
+    count = min(EXAMPLES_SHOWN, len(images.labels))
+    chosen = np.arange(count)  # of a stream the first ones: the others would have to be read
+    if not isinstance(images, StreamImages):
+        chosen = np.sort(np.random.default_rng(config.seed).choice(len(images.labels), count, replace=False))
+    config = dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, batch_size=count, service=""))
+    batch = next(iter(training_batches(images.subset(chosen), config, len(run.class_names)).take(1)))
+    sheet = []
+    for pixels, target in zip(batch[0].numpy(), batch[1].numpy(), strict=True):
+        first, second = np.argsort(target)[::-1][:2]
+        label = run.class_names[first]
+        if target[second] > 0:
+            label += f" {target[first]:.0%}, {run.class_names[second]} {target[second]:.0%}"
+        sheet.append({"image": figures.image_uri(pixels), "label": label})
+    return sheet
+
+
+def _explained(run: Run, images: AnyImages, evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
+    """Grad-CAM over some hits, chosen by chance, and over the most confident misses."""
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        return {"hits": [], "misses": []}
+    model, names = run.model(), run.class_names
+    missed = {miss.index: miss for miss in evaluation.misclassified}
+    hits = np.setdiff1d(np.arange(len(images.labels)), list(missed))
+    hits = np.random.default_rng(run.config.seed).permutation(hits)[:EXPLAINED]
+    chosen = np.sort(np.concatenate([hits, list(missed)[:EXPLAINED]])).astype(np.int64)
+    shown = images.subset(chosen)
+    pixels = _pixels(shown, run)
+    probabilities = predict(model, shown, run.config)
+    predicted = probabilities.argmax(axis=1)
+    cam = GradCam(model)
+    for_predicted, for_true = cam(pixels, predicted), cam(pixels, shown.labels)
+    sheet: dict[str, list[dict[str, Any]]] = {"hits": [], "misses": []}
+    for i, index in enumerate(chosen):
+        entry = {
+            "image": figures.image_uri(pixels[i]),
+            "name": shown.names[i],
+            "label": names[shown.labels[i]],
+            "predicted": names[predicted[i]],
+            "confidence": float(probabilities[i, predicted[i]]),
+            "for_predicted": figures.image_uri(figures.heat(pixels[i], for_predicted[i])),
+            "for_true": figures.image_uri(figures.heat(pixels[i], for_true[i])),
+        }
+        sheet["misses" if index in missed else "hits"].append(entry)
+    sheet["misses"].sort(key=lambda entry: -entry["confidence"])
+    return sheet
+
+
 def _misses(images: AnyImages, run: Run, evaluation: Evaluation) -> list[dict[str, Any]]:
     """The most confident misses with their pictures, as the network saw them."""
     shown = sorted(evaluation.misclassified[:MISSES_SHOWN], key=lambda miss: miss.index)
     if not shown:
         return []
-    batches = evaluation_batches(images.subset(np.array([miss.index for miss in shown])), run.config)
-    pixels = np.concatenate([batch for batch, _ in batches.as_numpy_iterator()])
-    sheet = [{"miss": miss, "image": figures.png_uri(image)} for miss, image in zip(shown, pixels, strict=True)]
+    pixels = _pixels(images.subset(np.array([miss.index for miss in shown])), run)
+    sheet = [{"miss": miss, "image": figures.image_uri(image)} for miss, image in zip(shown, pixels, strict=True)]
     return sorted(sheet, key=lambda entry: -entry["miss"].confidence)
+
+
+def _pixels(images: AnyImages, run: Run) -> np.ndarray:
+    batches = evaluation_batches(images, run.config).as_numpy_iterator()
+    return np.concatenate([pixels for pixels, _ in batches])
