@@ -106,8 +106,8 @@ def damaged(tmp_path):
 def test_undecodable_files_are_named_once_with_a_reason_and_left_out(damaged):
     splits = open_splits(with_pipeline(tiny_config(f"folder:{damaged}"), max_bad_share=0.5))
     assert {file.path.rsplit("/", 1)[1]: file.reason for file in splits.bad_files} == {
-        "text.jpg": "not a JPEG, PNG, GIF or BMP image",
-        "cut.jpg": "damaged or truncated image",
+        "text.jpg": "not a JPEG, PNG, GIF, BMP or WebP image",
+        "cut.jpg": "truncated image",
         "empty.png": "empty file",
     }
     names = splits.train.names + splits.validation.names + splits.test.names

@@ -1,14 +1,13 @@
 """Folders of images: one sub-folder a class, maybe under train/, validation/ and test/; every file is checked."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from keras_inception.training.checks import find_bad
 from keras_inception.training.config import TrainConfig
-from keras_inception.training.images import FileImages, decode_bytes, is_image_name
+from keras_inception.training.images import FileImages, is_image_name
 from keras_inception.training.parts import BadFile, Parts, some
 
 _TRAIN_FOLDER = "train"
@@ -43,7 +42,7 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
     _refuse_unusable(train_folder, class_names, paths["train"])
 
     every = [str(path) for part in paths.values() for path in part]
-    bad_files = _find_bad(every, config) if known_bad is None else [BadFile(path, "") for path in known_bad]
+    bad_files = find_bad(every, config.model.channels) if known_bad is None else [BadFile(path, "") for path in known_bad]
     bad = {file.path for file in bad_files} & set(every)
     if len(bad) > config.pipeline.max_bad_share * len(every):
         first = next(file for file in bad_files if file.path in bad)
@@ -93,28 +92,3 @@ def _refuse_unusable(folder: Path, class_names: list[str], paths: list[Path]) ->
     empty = [name for name in class_names if name not in filled]
     if empty:
         raise ValueError(f"Every class folder must hold images. Received: none in {some(empty)} of {folder}")
-
-
-def _find_bad(paths: list[str], config: TrainConfig) -> list[BadFile]:
-    """Decodes every file once, since a file's name and first bytes tell too little about its end."""
-
-    def check(path: str) -> BadFile | None:
-        try:
-            decode_bytes(tf.io.read_file(path), config.model.channels)
-        except tf.errors.OpError as error:
-            return BadFile(path, _reason(path, error))
-        return None
-
-    with tf.device("CPU:0"), ThreadPoolExecutor() as pool:
-        return [bad for bad in pool.map(check, paths) if bad is not None]
-
-
-def _reason(path: str, error: tf.errors.OpError) -> str:
-    if isinstance(error, (tf.errors.PermissionDeniedError, tf.errors.NotFoundError)):
-        return "cannot be read"
-    size = Path(path).stat().st_size
-    if size == 0:
-        return "empty file"
-    if "Unknown image file format" in error.message:
-        return "not a JPEG, PNG, GIF or BMP image"
-    return "damaged or truncated image"

@@ -32,13 +32,30 @@ def is_image_name(path: Path) -> bool:
 
 
 def decode_bytes(content: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes a JPEG, PNG, GIF (first frame) or BMP to uint8 [height, width, channels].
+    """Decodes a JPEG, PNG, GIF (first frame), BMP or WebP to uint8 [height, width, channels].
 
     The check before training and training itself both come here, so what passes the one passes the other.
     """
-    image = tf.io.decode_image(content, channels=channels, expand_animations=False)
+
+    def decoded(count: int) -> tf.Tensor:
+        return tf.io.decode_image(content, channels=count, expand_animations=False)
+
+    if channels == 3:
+        image = decoded(3)
+    else:  # the decoders of the other kinds of file know colours only
+        is_png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
+        grey = tf.logical_or(is_png, _is_jpeg_for(content, channels))
+        image = tf.cond(grey, lambda: decoded(1), lambda: tf.image.rgb_to_grayscale(decoded(3)))
     image.set_shape([None, None, channels])
     return image
+
+
+def _is_jpeg_for(content: tf.Tensor, channels: int) -> tf.Tensor:
+    """Whether a file is a JPEG that its decoder turns into so many channels; from CMYK it makes colours only."""
+    is_jpeg = tf.io.is_jpeg(content)
+    if channels == 3:
+        return is_jpeg
+    return tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(content)[2] < 4, lambda: False)
 
 
 def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size: int) -> tf.Tensor:
@@ -61,7 +78,7 @@ def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size:
     def other() -> tf.Tensor:
         return cut(decode_bytes(content, channels), window)
 
-    image = tf.cond(tf.io.is_jpeg(content), jpeg, other)
+    image = tf.cond(_is_jpeg_for(content, channels), jpeg, other)
     image.set_shape([None, None, channels])
     return image
 
