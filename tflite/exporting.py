@@ -20,17 +20,20 @@ import numpy as np
 from keras_inception.tflite.atomic import check_target, whole_folder
 from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError, quiet
+from keras_inception.tflite.learning import TrunkMode, learning_file
 from keras_inception.tflite.metadata import LABELS, About, with_metadata
-from keras_inception.tflite.pictures import check_interpolation, decode
+from keras_inception.tflite.pictures import check_interpolation
 from keras_inception.tflite.quantize import MODES, calibration_images, check_modes, convert
 from keras_inception.tflite.runtime import INPUT, OUTPUT, SIGNATURE, custom_operators, float_operators, operators
+from keras_inception.tflite.saving import image_shape, trace, write_onnx, write_saved_model
 
 if TYPE_CHECKING:
     from keras_inception.tflite.verification import Limits
 
 MANIFEST = "export.json"
 SAVED_MODEL = "saved_model"
-ENCODED_SIGNATURE = "serve_encoded"
+ONNX = "onnx"
+LEARNING = "learning"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def export(
     calibration: Iterable[Any] | np.ndarray | None = None,
     modes: Iterable[str] = ("float32", "int8"),
     saved_model: bool = True,
+    onnx: bool = False,
+    learning: TrunkMode | None = None,
     preprocessing: str | None = None,
     interpolation: str = "bilinear",
     batch: int | None = 1,
@@ -96,6 +101,7 @@ def export(
     about: About | None = None,
     proof: Iterable[Any] | None = None,
     limits: Limits | None = None,
+    selective: bool = False,
     overwrite: bool = False,
 ) -> Export:
     """Exports a trained model to SavedModel and TFLite.
@@ -113,6 +119,9 @@ def export(
         modes: TFLite files to write: names in `keras_inception.tflite.quantize.MODES`.
         saved_model: Whether to write the SavedModel; it takes any batch size, and has a second signature,
             `serve_encoded`, for `encoded` JPEG or PNG files.
+        onnx: Whether to write model.onnx as well, for any batch size. Needs the `onnx` extra.
+        learning: Whether to write model_learning.tflite, whose classifier an app can train, with its trunk stored as
+            float32, float16 or dynamic; see `keras_inception.tflite.learning.learning_file`.
         preprocessing: Name of the preprocessing for a model without one inside (as in
             `keras_inception.preprocess_input`); `"none"` where the model truly takes raw pixels.
         interpolation: How `serve_encoded` and `Predictor` resize pictures: as in the training's pipeline.
@@ -123,6 +132,8 @@ def export(
         proof: Batches of (images, labels). Where given, `verify` holds the files against the model before the folder
             appears, proof.json is written, and past a limit no folder appears.
         limits: Limits of that verification.
+        selective: Where the int8 file passes a limit of the proof, leave the layers that cost most float, as few as
+            the limits allow; export.json names them. Needs `proof`, and the `quantizer` extra.
         overwrite: Whether an earlier export in `folder` may be replaced.
 
     Returns:
@@ -134,8 +145,8 @@ def export(
     """
     target = Path(folder)
     chosen = check_modes(modes)
-    if not chosen and not saved_model:
-        raise ExportError("An export needs at least one mode or the SavedModel. Received: neither.")
+    if not (chosen or saved_model or onnx or learning):
+        raise ExportError("An export needs at least one mode, the SavedModel or another file. Received: none.")
     check_target(target, marker=MANIFEST, overwrite=overwrite)
     check_interpolation(interpolation)
     _require_tensorflow()
@@ -148,6 +159,9 @@ def export(
     about = replace(about or About(), name=(about and about.name) or model.name)
     shape, classes = image_shape(twin), int(twin.output_shape[-1])
     names = check_class_names(class_names, classes)
+    if selective and (proof is None or "int8" not in chosen):
+        raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
+    held = None if proof is None else _collected(proof, shape)
     images = calibration_images(calibration, shape) if any(MODES[mode].calibrated for mode in chosen) else None
 
     with whole_folder(target, marker=MANIFEST, overwrite=overwrite) as partial:
@@ -157,18 +171,31 @@ def export(
             with _one_sentence("SavedModel"), quiet():
                 write_saved_model(twin, partial / SAVED_MODEL, interpolation)
             rows.append(_describe(partial, SAVED_MODEL, SAVED_MODEL))
+        if onnx:
+            with _one_sentence("ONNX"), quiet():
+                write_onnx(twin, partial / "model.onnx", names)
+            rows.append(_describe(partial, "model.onnx", ONNX))
+        contents: dict[str, tuple[bytes, dict[str, Any]]] = {}
         for mode in chosen:
             with _one_sentence(mode), quiet():
                 content = convert(trace(merged if MODES[mode].merged else twin, mode, batch), mode, images)
+            contents[mode] = content, {}
+        if selective:
+            contents["int8"] = _selected(contents["int8"][0], twin, batch, images, held, limits)
+        if learning is not None:
+            with _one_sentence(LEARNING), quiet():
+                content = learning_file(model, learning, preprocessing=raw)
+            contents[LEARNING] = content, {"trunk": learning}
+        for mode, (content, details) in contents.items():
             found = operators(content)
             if custom := custom_operators(found):
                 raise ExportError(f"Files must hold TFLite's builtin operators only. Received: {', '.join(custom)}.")
-            content = with_metadata(content, about, class_names=names, image_shape=shape, output=output)
+            if mode != LEARNING:
+                content = with_metadata(content, about, class_names=names, image_shape=shape, output=output)
             name = f"model_{mode}.tflite"
             (partial / name).write_bytes(content)
-            rows.append(
-                _describe(partial, name, mode) | {"operators": found, "float_operators": float_operators(content)}
-            )
+            details = {"operators": found, "float_operators": float_operators(content), **details}
+            rows.append(_describe(partial, name, mode) | details)
         manifest = {
             "format": 1,
             "model": model.name,
@@ -187,73 +214,9 @@ def export(
             "files": rows,
         }  # fmt: skip
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-        if proof is not None:
-            _prove(model, partial, proof, limits)
+        if held is not None:
+            _prove(model, partial, [held], limits)
     return Export.open(target)
-
-
-def trace(twin: keras.Model, mode: str, batch: int | None) -> Any:
-    """Traces the twin with its weights as constants: the form that the converter folds best.
-
-    Args:
-        twin: A model that `deploy` returned.
-        mode: The TFLite mode, which decides how the pixels enter.
-        batch: Batch size; None: any.
-
-    Returns:
-        A concrete function from `images` to `predictions`.
-    """
-    import tensorflow as tf
-
-    trainable = [np.asarray(variable) for variable in twin.trainable_variables]
-    others = [np.asarray(variable) for variable in twin.non_trainable_variables]
-    pixel_type = tf.float32 if MODES[mode].pixels_by_converter else tf.uint8
-
-    def serve(images: Any) -> dict[str, Any]:
-        constants = [tf.constant(value) for value in trainable], [tf.constant(value) for value in others]
-        answer, _ = twin.stateless_call(*constants, tf.cast(images, tf.float32), training=False)
-        return {OUTPUT: answer}
-
-    spec = tf.TensorSpec((batch, *image_shape(twin)), pixel_type, name=INPUT)
-    return tf.function(serve, input_signature=[spec], autograph=False).get_concrete_function()
-
-
-def write_saved_model(twin: keras.Model, folder: Path, interpolation: str = "bilinear") -> None:
-    """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
-
-    Files are prepared as evaluation prepares them: see `keras_inception.tflite.pictures.fit`.
-
-    Args:
-        twin: A model that `deploy` returned.
-        folder: Where to write.
-        interpolation: How files are resized.
-    """
-    import tensorflow as tf
-
-    height, width, channels = image_shape(twin)
-
-    def from_pixels(images: Any) -> dict[str, Any]:
-        return {OUTPUT: twin(tf.cast(images, tf.float32), training=False)}
-
-    def decoded(content: Any) -> Any:
-        return decode(content, (height, width, channels), interpolation)
-
-    def from_files(encoded: Any) -> dict[str, Any]:
-        return from_pixels(tf.map_fn(decoded, encoded, fn_output_signature=tf.uint8))
-
-    # keras.export.ExportArchive would store every weight twice.
-    module = tf.Module()
-    module.weights = [variable.value for variable in twin.variables]
-    specs: dict[str, tuple[Any, Any]] = {
-        SIGNATURE: (from_pixels, tf.TensorSpec((None, height, width, channels), tf.uint8, name=INPUT))
-    }
-    if channels in (1, 3, 4):
-        specs[ENCODED_SIGNATURE] = from_files, tf.TensorSpec((None,), tf.string, name="encoded")
-    signatures = {
-        name: tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
-        for name, (function, spec) in specs.items()
-    }
-    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def sha256(path: Path) -> str:
@@ -274,6 +237,29 @@ def size(path: Path) -> int:
 
 def _describe(folder: Path, name: str, mode: str) -> dict[str, Any]:
     return {"mode": mode, "file": name, "size": size(folder / name), "sha256": sha256(folder / name)}
+
+
+def _collected(proof: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    from keras_inception.tflite.verification import collect
+
+    return collect(proof, shape)
+
+
+def _selected(
+    content: bytes, twin: keras.Model, batch: int | None, images: Any, held: Any, limits: Limits | None
+) -> tuple[bytes, dict[str, Any]]:
+    """The int8 file as it is where it keeps the limits, else one with float layers, and what export.json says of it."""
+    from keras_inception.tflite.selective import opened, quantize_selectively
+    from keras_inception.tflite.verification import Limits, Standard
+
+    standard = Standard(twin, *held, limits or Limits())
+    if standard.accepts(opened(content)):
+        return content, {"float_layers": []}
+    with _one_sentence("int8"), quiet():
+        float_file = convert(trace(twin, "float32", batch), "float32", None)
+    names = [layer.name for layer in twin.layers]
+    chosen = quantize_selectively(float_file, images, standard.accepts, layer_names=names)
+    return chosen.content, {"float_layers": list(chosen.float_layers)}
 
 
 def _prove(model: keras.Model, folder: Path, batches: Iterable[Any], limits: Limits | None) -> None:
@@ -312,14 +298,6 @@ def _require_tensorflow() -> None:
             "Exports are made on the TensorFlow backend: save the model as .keras and export it with "
             f"KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}."
         )
-
-
-def image_shape(twin: keras.Model) -> tuple[int, int, int]:
-    """Height, width and channels that a model takes; raises `ExportError` unless they are fixed."""
-    shape = tuple(twin.inputs[0].shape[1:])
-    if len(shape) != 3 or None in shape:
-        raise ExportError(f"The model must take images of one size, input_shape=(h, w, c). Received: {shape}.")
-    return shape
 
 
 def _check_preprocessing(twin: keras.Model) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 
 from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.exporting import MANIFEST, SAVED_MODEL, Export, check_class_names, image_shape, trace
+from keras_inception.tflite.exporting import MANIFEST, SAVED_MODEL, Export, check_class_names
 from keras_inception.tflite.metadata import labels_of
 from keras_inception.tflite.pictures import check_interpolation, decode, fit
+from keras_inception.tflite.quantize import MODES
 from keras_inception.tflite.runtime import OUTPUT, LiteRTModel, open_saved_model
+from keras_inception.tflite.saving import image_shape, trace
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray
 """The path of a JPEG, PNG, GIF or BMP file, such a file's bytes, or pixels [height, width, channels] in 0..255."""
@@ -168,7 +170,7 @@ def _open(
         twin = deploy(model, preprocessing=preprocessing, fold=True)
         return _compiled(twin), image_shape(twin), int(twin.output_shape[-1]), None
     if isinstance(model, Export):
-        file = model.files.get(SAVED_MODEL) or next(iter(model.files.values()))
+        file = model.files.get(SAVED_MODEL) or _first_tflite(model)
         call = open_saved_model(file) if file.is_dir() else LiteRTModel(file)
         return call, model.input_shape, len(model.class_names), model.class_names
     if isinstance(model, Path):
@@ -176,6 +178,13 @@ def _open(
         height, width, channels = (int(size or 0) for size in lite.input_shape[1:])
         return lite, (height, width, channels), lite.classes, labels_of(model)
     raise ExportError(f"A predictor needs a Keras model, an export or a path. Received: {type(model).__name__}.")
+
+
+def _first_tflite(export: Export) -> Path:
+    files = [path for mode, path in export.files.items() if mode in MODES]
+    if not files:
+        raise ExportError(f"A predictor needs a SavedModel or a .tflite file. Received: {export.folder} without one.")
+    return files[0]
 
 
 def _compiled(twin: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from keras_inception.tflite.errors import ExportError, quiet
 SIGNATURE = "serving_default"
 INPUT = "images"
 OUTPUT = "predictions"
+_GPU_OPERATORS = {
+    "ADD", "AVERAGE_POOL_2D", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV", "EXP",
+    "FULLY_CONNECTED", "HARD_SWISH", "LOG", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD",
+    "POW", "PRELU", "QUANTIZE", "RELU", "RELU6", "RESHAPE", "RESIZE_BILINEAR", "RSQRT", "SLICE", "SOFTMAX", "SPLIT",
+    "SPLIT_V", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
+}  # fmt: skip
 
 
 def cores() -> int:
@@ -27,6 +34,7 @@ class LiteRTModel:
     Args:
         path: The file.
         threads: Threads of the interpreter; None: as many as there are cores.
+        signature: Which of the file's functions, from `images` to `predictions`.
 
     Attributes:
         input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
@@ -37,7 +45,7 @@ class LiteRTModel:
         ExportError: The file is not a whole TFLite model with the signature that `export` writes.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, *, threads: int | None = None, signature: str = SIGNATURE) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = Path(path)
@@ -48,13 +56,13 @@ class LiteRTModel:
             with quiet():
                 self._interpreter = Interpreter(model_content=content, num_threads=self.threads)
                 self._signatures = self._interpreter.get_signature_list()
-                self._runner = self._interpreter.get_signature_runner(SIGNATURE)
+                self._runner = self._interpreter.get_signature_runner(signature)
         except (ValueError, RuntimeError) as error:
             raise ExportError(
-                f"A .tflite file must be one that LiteRT can run, with the signature {SIGNATURE!r}. "
+                f"A .tflite file must be one that LiteRT can run, with the signature {signature!r}. "
                 f"Received: {self.path} ({_first_line(error)})."
             ) from error
-        names = self._signatures[SIGNATURE]
+        names = self._signatures[signature]
         if INPUT not in names["inputs"] or OUTPUT not in names["outputs"]:
             raise ExportError(
                 f"The signature must map {INPUT!r} to {OUTPUT!r}. Received: {self.path} with {names['inputs']} to "
@@ -123,6 +131,15 @@ def operators(content: bytes) -> dict[str, int]:
     return dict(found.most_common())
 
 
+def operator_names(content: bytes) -> list[str]:
+    """Names of the output tensors of a TFLite model's operators, in the order of execution."""
+    return [
+        graph.Tensors(graph.Operators(j).Outputs(0)).Name().decode()
+        for graph in _graphs(_model(content))
+        for j in range(graph.OperatorsLength())
+    ]
+
+
 def float_operators(content: bytes) -> dict[str, int]:
     """Counts the operators that compute in floating point; converting to and from it does not count."""
     from ai_edge_litert import schema_py_generated as schema
@@ -142,6 +159,48 @@ def float_operators(content: bytes) -> dict[str, int]:
 def custom_operators(found: dict[str, int]) -> list[str]:
     """The operators, of those that `operators` counted, that are not TFLite builtins."""
     return [name.removeprefix("custom:") for name in found if name.startswith("custom:")]
+
+
+def gpu_blockers(found: Iterable[str]) -> tuple[str, ...]:
+    """The operators, of those that `operators` counted, that LiteRT's GPU delegate would leave to the CPU.
+
+    By the delegate's published list of operators: https://ai.google.dev/edge/litert/performance/gpu and the parsers of
+    its source, tensorflow/lite/delegates/gpu/common/model_builder.cc. TensorFlow's own checker
+    (`tf.lite.experimental.Analyzer`) passes every file in TensorFlow 2.21.
+    """
+    return tuple(sorted(set(found) - _GPU_OPERATORS))
+
+
+def open_onnx(path: str | Path, *, threads: int | None = None) -> Any:
+    """Opens an exported ONNX file in ONNX Runtime.
+
+    Returns:
+        A function of a uint8 batch that returns a float32 array.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ExportError: ONNX Runtime is not installed, or it cannot read the file.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ExportError(
+            "Running an ONNX file needs onnxruntime: pip install 'keras-inception[onnx]'. "
+            f"Received: {path} in an environment without it."
+        ) from None
+    content = Path(path).read_bytes()  # FileNotFoundError names the file
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or cores()
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise ExportError(f"An ONNX file must be whole. Received: {path} ({_first_line(error)}).") from error
+
+    def call(images: np.ndarray) -> np.ndarray:
+        answer: np.ndarray = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images, np.uint8)})[0]
+        return answer
+
+    return call
 
 
 def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_inception.tflite.errors import ExportError
 from keras_inception.tflite.quantize import pixels
-from keras_inception.tflite.runtime import LiteRTModel, cores, open_saved_model
+from keras_inception.tflite.runtime import LiteRTModel, cores, open_onnx, open_saved_model
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,14 @@ class Timing:
 
     Attributes:
         name: The file's or the model's name.
-        kind: `"tflite"`, `"saved_model"`, `"keras"` or `"callable"`.
+        kind: `"tflite"`, `"onnx"`, `"saved_model"`, `"keras"` or `"callable"`.
         median_ms: The median.
         low_ms: The tenth percentile.
         high_ms: The ninetieth percentile.
         runs: Number of timed calls.
         batch: Images a call.
         threads: Threads that it was allowed; TensorFlow takes all cores.
+        ratio: Median over the rounds of its time to that of the contestant named by `vs`; None without one.
     """
 
     name: str
@@ -39,12 +40,14 @@ class Timing:
     runs: int
     batch: int
     threads: int
+    ratio: float | None = None
 
 
 def benchmark(
     files: Iterable[Any] | Mapping[str, Any],
     images: np.ndarray | None = None,
     *,
+    vs: str | None = None,
     batch: int = 1,
     threads: int | None = None,
     runs: int = 50,
@@ -56,10 +59,11 @@ def benchmark(
     of the machine hits them alike.
 
     Args:
-        files: Paths of .tflite files and SavedModel folders, Keras models, or functions of a batch; or a mapping from
-            names to them.
+        files: Paths of .tflite, .onnx and .keras files and of SavedModel folders, Keras models, or functions of a
+            batch; or a mapping from names to them.
         images: Batch of pixels to feed, [n, h, w, c] in 0..255; None: seeded random pixels of the size that the first
             file or model takes (latency does not depend on what is in the picture).
+        vs: Name of the contestant that the others are compared with (of a path, the path).
         batch: Images a call, where `images` is None.
         threads: Threads of LiteRT; None: as many as there are cores.
         runs: Timed rounds.
@@ -79,6 +83,8 @@ def benchmark(
         raise ExportError("A benchmark needs something to time. Received: nothing.")
     if runs < 1:
         raise ExportError(f"A benchmark needs at least one run. Received: {runs}.")
+    if vs is not None and vs not in named:
+        raise ExportError(f"What the others are compared with is one of {', '.join(named)}. Received: {vs!r}.")
     threads = threads or cores()
     opened = {name: open_any(item, threads=threads) for name, item in named.items()}
     if images is None:
@@ -87,8 +93,9 @@ def benchmark(
     rows = []
     for name, (_, kind, _) in opened.items():
         low, median, high = np.percentile(times[name], [10, 50, 90]) * 1e3
-        allowed = threads if kind == "tflite" else cores()
-        rows.append(Timing(name, kind, float(median), float(low), float(high), runs, len(images), allowed))
+        allowed = threads if kind in ("tflite", "onnx") else cores()
+        ratio = None if vs is None else float(np.median(times[name] / times[vs]))
+        rows.append(Timing(name, kind, float(median), float(low), float(high), runs, len(images), allowed, ratio))
     return rows
 
 
@@ -138,11 +145,24 @@ def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], s
             raise FileNotFoundError(f"A file to time must exist. Received: {path}.")
         if path.is_dir():
             return open_saved_model(path), "saved_model", None
+        if path.suffix == ".keras":
+            return open_any(_load(path), threads=threads)
+        if path.suffix == ".onnx":
+            return open_onnx(path, threads=threads), "onnx", None
         model = LiteRTModel(path, threads=threads)
         return model, "tflite", tuple(size or 1 for size in model.input_shape[1:])
     if callable(item):
         return item, "callable", None
     raise ExportError(f"What is timed is a file, a model or a function. Received: {item!r}.")
+
+
+def _load(path: Path) -> keras.Model:
+    try:
+        model: keras.Model = keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError, TypeError, EOFError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ExportError(f"A .keras file must be a whole model. Received: {path} ({first_line}).") from error
+    return model
 
 
 def _name(item: Any) -> str:

@@ -17,9 +17,19 @@ import numpy as np
 from keras_inception import preprocess_input
 from keras_inception.tflite.deployment import deploy, predictions
 from keras_inception.tflite.errors import ExportError, quiet
-from keras_inception.tflite.exporting import SAVED_MODEL, Export, sha256, size
+from keras_inception.tflite.exporting import LEARNING, ONNX, SAVED_MODEL, Export, sha256, size
 from keras_inception.tflite.quantize import pixels
-from keras_inception.tflite.runtime import LiteRTModel, cores, custom_operators, open_saved_model, operators
+from keras_inception.tflite.runtime import (
+    SIGNATURE,
+    LiteRTModel,
+    cores,
+    custom_operators,
+    float_operators,
+    gpu_blockers,
+    open_onnx,
+    open_saved_model,
+    operators,
+)
 from keras_inception.tflite.timing import compiled, interleaved
 
 if TYPE_CHECKING:
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 
 PROOF = "proof.json"
 KERAS = "keras"
-_EXACT = ("float32", SAVED_MODEL)
+_EXACT = ("float32", SAVED_MODEL, ONNX)
 _BATCH = 64
 
 
@@ -48,6 +58,12 @@ class Limits:
     quantized_difference: float | None = None
     agreement: float | None = 0.98
     accuracy_loss: float | None = 0.02
+
+    def __post_init__(self) -> None:
+        if self.agreement is not None and not 0 <= self.agreement <= 1:
+            raise ExportError(f"The agreement is a share of the images, 0 to 1. Received: {self.agreement}.")
+        if self.accuracy_loss is not None and not -1 <= self.accuracy_loss <= 1:
+            raise ExportError(f"The accuracy loss is a share of the images, 1 at most. Received: {self.accuracy_loss}.")
 
     def difference_of(self, row: Row) -> float | None:
         """The limit on the largest difference that holds for a row."""
@@ -76,6 +92,8 @@ class Row:
         operators: TFLite operators and how often each occurs.
         custom_operators: Those that are not TFLite builtins.
         static_shapes: Whether the batch size is fixed, as GPU and NPU delegates want it; None where it does not apply.
+        gpu_blockers: TFLite operators that the GPU delegate would leave to the CPU.
+        float_operators: TFLite operators that compute in float and how often each occurs.
     """
 
     mode: str
@@ -93,6 +111,16 @@ class Row:
     operators: dict[str, int] = field(default_factory=dict)
     custom_operators: tuple[str, ...] = ()
     static_shapes: bool | None = None
+    gpu_blockers: tuple[str, ...] = ()
+    float_operators: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def delegates(self) -> tuple[str, ...]:
+        """Which delegates can take the whole file: `"GPU"` needs known operators, `"NPU"` integers only."""
+        if not self.static_shapes:
+            return ()
+        ready = {"GPU": not self.gpu_blockers, "NPU": not self.float_operators}
+        return tuple(name for name, is_ready in ready.items() if is_ready)
 
 
 @dataclass(frozen=True)
@@ -131,7 +159,7 @@ class Proof:
 
         threads = max((row.threads for row in self.rows), default=cores())
         table = Table(title=f"{self.images} images, {threads} thread{'s' if threads > 1 else ''}, one image a call")
-        for heading in ("file", "size", "accuracy", "agreement", "difference", "latency"):
+        for heading in ("file", "size", "accuracy", "agreement", "difference", "latency", "whole on"):
             table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
         for row in self.rows:
             table.add_row(
@@ -141,6 +169,7 @@ class Proof:
                 f"{row.agreement:.2%}",
                 f"{row.difference:.1e}",
                 f"{row.latency_ms:.2f} ms",
+                " ".join(row.delegates),
             )
         return table
 
@@ -181,7 +210,7 @@ def verify(
         raise ExportError(
             f"The model must have the export's {len(opened.class_names)} classes. Received: {twin.output_shape[-1]}."
         )
-    images, labels = _collect(batches, opened.input_shape)
+    images, labels = collect(batches, opened.input_shape)
     if labels is not None and not (labels.min() >= 0 and labels.max() < len(opened.class_names)):
         raise ExportError(
             f"Labels must be class indices below {len(opened.class_names)}. Received: {labels.min()} to {labels.max()}."
@@ -212,6 +241,37 @@ def verify(
     return result
 
 
+class Standard:
+    """What a file is held against before the whole export is proven: the twin's answers on the same images.
+
+    Args:
+        twin: The float32 network.
+        images: uint8 [n, h, w, c].
+        labels: Class indices [n], or None.
+        limits: What a quantised file may differ by.
+    """
+
+    def __init__(self, twin: keras.Model, images: np.ndarray, labels: np.ndarray | None, limits: Limits) -> None:
+        self.images, self.labels, self.limits = images, labels, limits
+        with quiet():
+            self.reference = _answers(compiled(twin), images)
+
+    def accepts(self, call: Callable[[np.ndarray], np.ndarray]) -> bool:
+        """Whether a file stays within the limits for quantised files."""
+        limits, answer = self.limits, _answers(call, self.images)
+        first, expected = answer.argmax(1), self.reference.argmax(1)
+        # Each written so that a NaN fails.
+        kept = [
+            limits.quantized_difference is None
+            or float(np.abs(answer - self.reference).max()) <= limits.quantized_difference,
+            limits.agreement is None or float((first == expected).mean()) >= limits.agreement,
+        ]
+        if limits.accuracy_loss is not None and self.labels is not None:
+            loss = float((expected == self.labels).mean() - (first == self.labels).mean())
+            kept.append(loss <= limits.accuracy_loss)
+        return all(kept)
+
+
 def keras_call(model: keras.Model, export: Export) -> Callable[[np.ndarray], np.ndarray]:
     """The given model, as it is, as one compiled function from pixels to what the export answers."""
     name, logits = _none(export.manifest["preprocessing"]), export.manifest["output"]["kind"] == "logits"
@@ -238,10 +298,16 @@ def _open(export: Export, entry: dict[str, Any], threads: int) -> Callable[[np.n
             f"An exported file must be as it was written ({entry['size']} bytes). "
             f"Received: {entry['file']} changed, cut off or damaged ({size(path)} bytes)."
         )
-    return open_saved_model(path) if entry["mode"] == SAVED_MODEL else LiteRTModel(path, threads=threads)
+    if entry["mode"] == SAVED_MODEL:
+        return open_saved_model(path)
+    if entry["mode"] == ONNX:
+        return open_onnx(path, threads=threads)
+    signature = "infer" if entry["mode"] == LEARNING else SIGNATURE
+    return LiteRTModel(path, threads=threads, signature=signature)
 
 
-def _collect(batches: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+def collect(batches: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Gathers images as uint8 [n, h, w, c] and their labels, or None where there are none."""
     images, labels = [], []
     for item in batches:
         batch, of_batch = item if isinstance(item, tuple) else (item, None)
@@ -277,7 +343,8 @@ def _measure(
     low, median, high = (float(value) for value in np.percentile(times, [10, 50, 90]) * 1e3)
     path = export.files.get(mode)
     is_tflite = isinstance(call, LiteRTModel)
-    found = operators(path.read_bytes()) if path is not None and is_tflite else {}
+    content = path.read_bytes() if path is not None and is_tflite else None
+    found = operators(content) if content else {}
     return Row(
         mode=mode,
         file=path.name if path else "",
@@ -294,6 +361,8 @@ def _measure(
         operators=found,
         custom_operators=tuple(custom_operators(found)),
         static_shapes=call.input_shape[0] is not None if is_tflite else None,
+        gpu_blockers=gpu_blockers(found),
+        float_operators=float_operators(content) if content else {},
     )
 
 

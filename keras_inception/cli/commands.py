@@ -5,8 +5,6 @@ functions that use them, so that help costs no import of TensorFlow.
 """
 
 import dataclasses
-import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +16,10 @@ from tyro.conf import FlagCreatePairsOff, arg
 from tyro.extras import SubcommandApp
 
 import keras_inception as ki
-from keras_inception.cli import networks, tables
+from keras_inception.cli import data, deployment, networks, tables
 from keras_inception.cli.arguments import (
-    File,
     Files,
     Json,
-    Mode,
     MoreRuns,
     Options,
     RunFolder,
@@ -32,20 +28,17 @@ from keras_inception.cli.arguments import (
     by_default,
     registry,
 )
+from keras_inception.cli.common import command, need_tensorflow
+from keras_inception.cli.deployment import EXPORT, export_run
 from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
 
 if TYPE_CHECKING:
-    from keras_inception.tflite import Export
-    from keras_inception.training import Run
+    pass
 
 DEFAULT_RECIPE = "digits"
-CALIBRATION_IMAGES = 256
-VERIFICATION_IMAGES = 512
-
-EXPORT = "export"
 USAGE_ERROR = 2
 
 
@@ -54,8 +47,9 @@ def command_line(arguments: Sequence[str]) -> int:
     app = SubcommandApp()
     train = _train_command(_recipe_in(arguments))
     about_networks = (networks.models, networks.summary, networks.plot, networks.weights, networks.convert)
-    for command in (*about_networks, train, evaluate, predict, export, verify, benchmark, quickstart):
-        app.command(command)
+    about_files = (deployment.export, deployment.verify, deployment.benchmark)
+    for sub_command in (*about_networks, data.scan, data.pack, train, evaluate, predict, *about_files, quickstart):
+        app.command(sub_command)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
     code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=registry())
     return code or 0
@@ -75,13 +69,13 @@ def _train_command(recipe: str) -> Callable[..., int | None]:
             config,
             model=dataclasses.replace(config.model, options={**defaults.model.options, **config.model.options}),
         )
-        _need_tensorflow()
+        need_tensorflow()
         from keras_inception import training
 
         run = training.train(config, output or _new_folder(config.recipe), overwrite=overwrite)
-        tables.show_lines(("next", _command("export", run.folder)))
+        tables.show_lines(("next", command("export", run.folder)))
 
-    recipes = " or ".join(list_recipes())
+    recipes = ", ".join(list_recipes())
     train.__doc__ = f"""Train a network on images as a recipe says: {recipes}. Help shows the values of the one named.
 
     Args:
@@ -114,7 +108,7 @@ def evaluate(
             with them.
         json: Print JSON instead of tables.
     """
-    _need_tensorflow()
+    need_tensorflow()
     from keras_inception import training
 
     runs = [training.Run.open(folder) for folder in (run, *more)]
@@ -154,7 +148,7 @@ def predict(
         if not images:
             print(f"keras-inception: predict needs a run folder and an image. Received: {first} alone", file=sys.stderr)
             return USAGE_ERROR
-        _need_tensorflow()
+        need_tensorflow()
         rows = _predict_with_run(first, images, top)
     else:
         from keras_inception.cli.networks import predict_with_weights
@@ -181,108 +175,13 @@ def _predict_with_run(folder: Path, files: Sequence[Path], top: int) -> list[dic
     return tables.prediction_rows(files, named)
 
 
-def export(
-    run: RunFolder,
-    /,
-    output: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
-    modes: tuple[Mode, ...] = ("float32", "int8"),
-    saved_model: bool = True,
-    calibration: int = CALIBRATION_IMAGES,
-    overwrite: FlagCreatePairsOff[bool] = False,
-) -> None:
-    """Write a trained network for phones and servers: TFLite files, SavedModel, labels; pixels in, probabilities out.
-
-    Args:
-        run: Run folder, as train leaves it.
-        output: Folder to write.
-        modes: TFLite files to write.
-        saved_model: Write the SavedModel as well.
-        calibration: How many training images the integer files are calibrated on.
-        overwrite: Replace an earlier export.
-    """
-    _need_tensorflow()
-    from keras_inception import training
-
-    opened = training.Run.open(run)
-    exported = _export(opened, output or run / EXPORT, modes, saved_model, calibration, overwrite)
-    tables.show_files(exported.folder, exported.manifest["files"])
-    tables.show_lines(("next", _command("verify", run, *(("--folder", output) if output else ()))))
-
-
-def verify(
-    run: RunFolder,
-    /,
-    folder: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
-    split: Split = "test",
-    images: int = VERIFICATION_IMAGES,
-    difference: Annotated[float | None, by_default("1e-4", "SHARE")] = None,
-    agreement: Annotated[float | None, by_default("0.98", "SHARE")] = None,
-    accuracy_loss: Annotated[float | None, by_default("0.02", "SHARE")] = None,
-    json: Json = False,
-) -> int:
-    """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
-
-    Args:
-        run: Run folder, as train leaves it.
-        folder: Folder of the export.
-        split: Which of the run's images.
-        images: How many of them at most, chosen by a fixed seed.
-        difference: Largest difference of a probability in float32 files.
-        agreement: Smallest share of images with the same first class.
-        accuracy_loss: Largest loss of accuracy, as a share of the images.
-        json: Print JSON instead of a table.
-    """
-    _need_tensorflow()
-    from keras_inception import tflite, training
-
-    given = {"difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss}
-    limits = tflite.Limits(**{name: value for name, value in given.items() if value is not None})
-    opened = training.Run.open(run)
-    batches = opened.batches(split, count=images)
-    proof = tflite.verify(opened.model(), folder or run / EXPORT, batches, limits=limits)
-    if json:
-        print(proof.to_json(), end="")
-    else:
-        tables.show_proof(proof)
-    return 0 if proof.passed else 1
-
-
-def benchmark(
-    file: File,
-    files: Files = (),
-    /,
-    batch: int = 1,
-    threads: Annotated[int | None, by_default("as many as cores", "INT")] = None,
-    runs: int = 50,
-    json: Json = False,
-) -> None:
-    """Time exports against one another, in turns.
-
-    Args:
-        file: A .tflite file, or a SavedModel folder beside one.
-        files: More of them.
-        batch: Images a call; files written for one image a call run once an image.
-        threads: Threads of LiteRT.
-        runs: Timed rounds.
-        json: Print JSON instead of a table.
-    """
-    _need_tensorflow()
-    from keras_inception import tflite
-
-    rows = tflite.benchmark([file, *files], batch=batch, threads=threads, runs=runs)
-    if json:
-        print_json([dataclasses.asdict(row) for row in rows])
-    else:
-        tables.show_timings(rows)
-
-
 def quickstart(output: Annotated[Path | None, by_default("a new one under runs/", "FOLDER")] = None) -> int:
     """Train GoogLeNet on 1,437 real digits, evaluate it on 360 others, export it and prove the exports equal.
 
     Args:
         output: Folder for the run.
     """
-    _need_tensorflow()
+    need_tensorflow()
     from keras_inception import tflite, training
 
     began = time.monotonic()
@@ -292,7 +191,7 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
     evaluation = training.evaluate(run)
     tables.show_evaluation(evaluation)
     tables.show_heading("Export")
-    exported = _export(run, run.folder / EXPORT)
+    exported = export_run(run, run.folder / EXPORT)
     tables.show_files(exported.folder, exported.manifest["files"])
     tables.show_heading("Verify")
     proof = tflite.verify(run.model(), exported.folder, run.batches("test"))
@@ -304,35 +203,6 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
         ("next", "keras-inception train --recipe cifar10 --data folder:PATH"),
     )
     return 0 if proof.passed else 1
-
-
-def _export(
-    run: "Run",
-    folder: Path,
-    modes: Sequence[str] = ("float32", "int8"),
-    saved_model: bool = True,
-    calibration: int = CALIBRATION_IMAGES,
-    overwrite: FlagCreatePairsOff[bool] = False,
-) -> "Export":
-    from keras_inception import tflite
-
-    return tflite.export(
-        run.model(),
-        folder,
-        class_names=run.class_names,
-        calibration=run.batches("train", count=calibration),
-        modes=modes,
-        saved_model=saved_model,
-        interpolation=run.config.pipeline.interpolation,
-        overwrite=overwrite,
-    )
-
-
-def _need_tensorflow() -> None:
-    """Choose the TensorFlow backend before Keras is imported; training and export run on no other."""
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow":
-        raise ValueError(f"Training, evaluation and export need KERAS_BACKEND=tensorflow. Received: {backend}")
 
 
 def _recipe_in(arguments: Sequence[str]) -> str:
@@ -352,7 +222,3 @@ def _new_folder(name: str) -> Path:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
-
-
-def _command(*words: str | Path) -> str:
-    return shlex.join(["keras-inception", *map(str, words)])

@@ -144,16 +144,20 @@ def show_proof(proof: "Proof") -> None:
 
 
 def show_timings(rows: Sequence["Timing"]) -> None:
-    """Print a benchmark."""
-    table = _table(("file", LEFT), ("median", RIGHT), ("10 % to 90 %", RIGHT), ("batch", RIGHT), ("threads", RIGHT))
+    """Print a benchmark, with a column of ratios where one row is what the others are compared with."""
+    headings = [("file", LEFT), ("median", RIGHT), ("10 % to 90 %", RIGHT), ("batch", RIGHT), ("threads", RIGHT)]
+    compared = any(row.ratio is not None for row in rows)
+    table = _table(*headings, *([("ratio", RIGHT)] if compared else []))
     names = [Path(row.name).name for row in rows]
     for name, row in zip(names, rows, strict=True):
+        ratio = [] if row.ratio is None else [f"{row.ratio:.2f}"]
         table.add_row(
             name if names.count(name) == 1 else row.name,
             f"{row.median_ms:.2f} ms",
             f"{row.low_ms:.2f} to {row.high_ms:.2f} ms",
             str(row.batch),
             str(row.threads),
+            *ratio,
         )
     _print(table)
 
