@@ -58,8 +58,7 @@ def config(**changes):
         model=dataclasses.replace(base.model, name="tiny", alpha=1.0, options={}, batch_norm_momentum=None),
         pipeline=dataclasses.replace(base.pipeline, batch_size=96),
         optimizer=dataclasses.replace(base.optimizer, learning_rate=0.05, ema_momentum=0.99),
-        checkpoint=CheckpointConfig(every_steps=2),
-        **changes,
+        **{"checkpoint": CheckpointConfig(every_steps=2), **changes},
     )
 
 

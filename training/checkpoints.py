@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,9 +60,13 @@ class Checkpoint:
         Raises:
             CheckpointError: where they differ in number or shape.
         """
+        status = None
         try:
-            _trackable(variables).read(str(self.folder / VARIABLES)).assert_consumed()
+            status = _trackable(variables).read(str(self.folder / VARIABLES))
+            status.assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
+            if status:
+                status.expect_partial()  # else TensorFlow warns later of what it did not read
             first_line = str(error).strip().split("\n")[0]
             raise CheckpointError(
                 f"A checkpoint must belong to the network and optimizer in training. Received: {self.folder} "
@@ -108,6 +113,10 @@ class CheckpointFolder:
         Raises:
             CheckpointError: where it cannot be written, as on a full disk; the earlier ones stay.
         """
+        if discard:
+            with tempfile.TemporaryDirectory() as elsewhere:
+                _trackable(variables).write(str(Path(elsewhere) / VARIABLES))
+            return self.folder / place.name
         final = self.folder / place.name
         temporary = self.folder / f".{place.name}.{os.getpid()}.partial"
         try:
@@ -120,8 +129,6 @@ class CheckpointFolder:
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
             for path in (*temporary.iterdir(), temporary):
                 _flush(path)
-            if discard:
-                return final
             if final.exists():  # a damaged one, or one that a resumed run reaches again
                 shutil.rmtree(final)
             temporary.rename(final)

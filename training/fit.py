@@ -12,6 +12,7 @@ from keras_inception.training import run_folder
 from keras_inception.training.callbacks import DivergedError
 from keras_inception.training.checkpoints import CheckpointError
 from keras_inception.training.config import TrainConfig
+from keras_inception.training.distribution import Devices, MultiWorkerTrainer, find_devices, prepare
 from keras_inception.training.evaluation import evaluate
 from keras_inception.training.loop import fit_network, newest_checkpoint
 from keras_inception.training.objective import build_model, make_objective
@@ -19,7 +20,7 @@ from keras_inception.training.pipeline import steps_per_epoch
 from keras_inception.training.report import write_report
 from keras_inception.training.run import Run
 from keras_inception.training.sources import Splits, open_splits
-from keras_inception.training.trainer import make_trainer
+from keras_inception.training.trainer import Trainer, make_trainer
 
 __all__ = ["CheckpointError", "DivergedError", "resume", "train"]
 
@@ -50,12 +51,13 @@ def train(config: TrainConfig, run_dir: str | Path, *, overwrite: bool = False, 
     """
     config = _with_absolute_paths(config)
     config.validate()
-    console = console or Console()
+    devices = find_devices()
+    console = console or Console(quiet=devices.worker > 0)
     final = Path(run_dir)
-    folder = run_folder.place_for(final, overwrite)
+    folder = run_folder.place_for(final, overwrite) if devices.worker == 0 else final
     splits = open_splits(config)
     _report_bad_files(splits, console)
-    return _complete(Run(folder, config, splits.class_names), final, splits, console, begun=False)
+    return _complete(Run(folder, config, splits.class_names), final, splits, console, devices, begun=False)
 
 
 def resume(run_dir: str | Path, *, console: Console | None = None) -> Run:
@@ -81,26 +83,34 @@ def resume(run_dir: str | Path, *, console: Console | None = None) -> Run:
             "Only the TensorFlow backend saves what resuming needs; on others a run is trained in one go. "
             f"Received: KERAS_BACKEND={keras.backend.backend()}"
         )
-    console = console or Console()
+    devices = find_devices()
+    console = console or Console(quiet=devices.worker > 0)
     folder, final = run_folder.unfinished(Path(run_dir))
     run = Run.open(folder)
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
         return Run.open(final)
-    return _complete(run, final, run.splits, console, begun=True)
+    return _complete(run, final, run.splits, console, devices, begun=True)
 
 
-def _complete(run: Run, final: Path, splits: Splits, console: Console, begun: bool) -> Run:
+def _complete(run: Run, final: Path, splits: Splits, console: Console, devices: Devices, begun: bool) -> Run:
     config = run.config
     _choose_kernels(config)
     keras.utils.set_random_seed(config.seed)
     objective = make_objective(config, len(splits.class_names))
-    network = build_model(config, objective.classes)
-    trainer = make_trainer(config, network, objective, steps_per_epoch(splits.train, config))
+    devices.check(min(config.pipeline.batch_size, len(splits.train.labels)))
+    with devices.scope():
+        network = build_model(config, objective.classes)
+        kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
+        trainer = make_trainer(config, network, objective, steps_per_epoch(splits.train, config), kind)
+        if devices.strategy:
+            prepare(trainer)
     checkpoint = newest_checkpoint(run.folder, console) if begun else None
-    if not begun:
+    if not begun and devices.worker == 0:
         run = run_folder.begin(run.folder, config, splits)
-    trained = fit_network(run, network, trainer, splits, objective, console, checkpoint)
+    trained = fit_network(run, network, trainer, splits, objective, console, checkpoint, devices)
+    if devices.worker > 0:
+        return Run(final, config, run.class_names)
     run.write_json(names.METRICS, trained)
     test = evaluate(run)
     run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})

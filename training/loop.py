@@ -11,6 +11,7 @@ from rich.console import Console
 from keras_inception.training import pipeline
 from keras_inception.training.callbacks import VALIDATION_ACCURACY, Record, ShowProgress, Speed, Steps, StopOnNaN
 from keras_inception.training.checkpoints import Checkpoint, CheckpointFolder, Place
+from keras_inception.training.distribution import Devices
 from keras_inception.training.objective import Objective
 from keras_inception.training.pipeline import cached, evaluation_batches, steps_per_epoch, training_batches
 from keras_inception.training.run import Run
@@ -29,6 +30,7 @@ def fit_network(
     objective: Objective,
     console: Console,
     checkpoint: Checkpoint | None,
+    devices: Devices,
 ) -> dict[str, Any]:
     """Trains to the last epoch's end, from a checkpoint or from the beginning.
 
@@ -70,33 +72,41 @@ def fit_network(
             return "there is no checkpoint yet"
         return f"the last good checkpoint is {folder.folder / places[-1].name}"
 
-    steps, record, speed, stop = Steps(per_epoch, start), Record(), Speed(per_epoch * batch_size), StopRequest()
+    steps, record, speed, stop = Steps(per_epoch, start), Record(), Speed(per_epoch * batch_size), StopRequest(devices)
     progress = ShowProgress(console, config.epochs, steps, batch_size)
-    files = RunFiles(run.folder, network, record)
     nan = StopOnNaN(steps, last_good, images_of)
     callbacks: list[keras.callbacks.Callback] = [steps, nan, speed, record]
     if keras.backend.backend() == "tensorflow":
-        save = SaveState(trainer, folder, config.checkpoint, steps, record, speed, stop, say_where)
+        save = SaveState(trainer, folder, config.checkpoint, steps, record, speed, stop, say_where, devices)
         callbacks.append(save)
         if checkpoint:
             size, channels = config.model.image_size, config.model.channels
             targets = objective.for_heads(tf.zeros((1, objective.classes)))
-            save.restore(checkpoint, tf.zeros((1, size, size, channels)), targets)
-    callbacks += [AverageInValidation(), files, progress]
-    files.restore(trainer, start)
+            with devices.scope():
+                save.restore(checkpoint, tf.zeros((1, size, size, channels)), targets)
+    callbacks.append(AverageInValidation())
+    files = RunFiles(run.folder, network, record)
+    if devices.worker == 0:
+        files.restore(trainer, start)
+        callbacks += [files, progress]
 
     validation = evaluation_batches(cached(splits.validation, config), config).map(with_targets)
+    validation_steps = int(validation.cardinality())
+    validation = devices.copies(validation)
 
     def fit(first: Place, epochs: int) -> None:
-        batches = training_batches(
-            splits.train, config, objective.classes, first_epoch=first.epoch, first_step=first.step
-        )
+        def batches(shard: tuple[int, int]) -> tf.data.Dataset:
+            return training_batches(
+                splits.train, config, objective.classes, first_epoch=first.epoch, first_step=first.step, shard=shard
+            ).map(for_heads)
+
         trainer.fit(
-            batches.map(for_heads),
+            devices.slices(batches, batch_size),
             initial_epoch=first.epoch,
             epochs=epochs,
             steps_per_epoch=per_epoch - first.step,
             validation_data=validation,
+            validation_steps=validation_steps,
             verbose=0,
             shuffle=False,  # the pipeline has shuffled; Keras warns otherwise
             callbacks=callbacks,
@@ -106,7 +116,7 @@ def fit_network(
         with stop:
             if start.step:  # the rest of an epoch, which may be its validation alone
                 if start.step == per_epoch:
-                    _validate(trainer, validation, callbacks, start.epoch)
+                    _validate(trainer, validation, validation_steps, callbacks, start.epoch)
                 else:
                     fit(start, start.epoch + 1)
                 start = Place(start.epoch + 1)
@@ -134,13 +144,15 @@ def newest_checkpoint(folder: Path, console: Console) -> Checkpoint | None:
     return CheckpointFolder(folder / STATE, keep=1).newest(warn)
 
 
-def _validate(trainer: Trainer, validation: Any, callbacks: list[keras.callbacks.Callback], epoch: int) -> None:
+def _validate(
+    trainer: Trainer, validation: Any, steps: int, callbacks: list[keras.callbacks.Callback], epoch: int
+) -> None:
     """Ends an epoch whose steps are all done, as `fit` does."""
     beside = keras.callbacks.CallbackList(callbacks, model=trainer)
     beside.on_train_begin()
     beside.on_epoch_begin(epoch)
     logs = trainer.get_metrics_result()
-    result = trainer.evaluate(validation, callbacks=beside, return_dict=True, verbose=0)
+    result = trainer.evaluate(validation, steps=steps, callbacks=beside, return_dict=True, verbose=0)
     beside.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in result.items()})
     beside.on_train_end()
 

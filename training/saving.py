@@ -22,6 +22,7 @@ from keras_inception.training import run as names
 from keras_inception.training.callbacks import Record, Speed, Steps
 from keras_inception.training.checkpoints import Checkpoint, CheckpointFolder, Place
 from keras_inception.training.config import CheckpointConfig
+from keras_inception.training.distribution import Devices, as_on_one_device
 from keras_inception.training.files import write_atomically, write_text
 from keras_inception.training.trainer import Trainer
 
@@ -29,15 +30,17 @@ from keras_inception.training.trainer import Trainer
 class StopRequest:
     """Notes SIGTERM and Ctrl-C while training runs, so that the step in progress ends and is saved.
 
-    A second Ctrl-C interrupts at once. Python hands signals to the main thread alone: in others nothing is noted.
+    A second Ctrl-C interrupts at once. Python hands signals to the main thread alone: in others nothing is noted. Nor
+    is it among several workers, which could not agree on the step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, devices: Devices) -> None:
+        self.devices = devices
         self.received: signal.Signals | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():
+        if self.devices.workers == 1 and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
         return self
@@ -83,8 +86,8 @@ class SaveState(keras.callbacks.Callback):
         record: likewise, the record of epochs.
         speed: likewise, the clock.
         stop: what ends training early.
-        discard: take part in writing, and leave the file to another worker.
         on_stop: told the place where training stops.
+        devices: of several workers the first one keeps the file. Their clocks differ, so they save by steps alone.
     """
 
     def __init__(
@@ -97,12 +100,12 @@ class SaveState(keras.callbacks.Callback):
         speed: Speed,
         stop: StopRequest,
         on_stop: Callable[[Place], object],
-        discard: bool = False,
+        devices: Devices,
     ) -> None:
         super().__init__()
         self.trainer, self.folder, self.settings, self.steps = trainer, folder, settings, steps
         self.parts = {"record": record, "speed": speed}
-        self.record, self.stop, self.on_stop, self.discard = record, stop, on_stop, discard
+        self.record, self.stop, self.on_stop, self.devices = record, stop, on_stop, devices
         self.saved_at, self.saved_step = time.monotonic(), steps.done
         self.metrics: list[np.ndarray] | None = None
 
@@ -123,7 +126,7 @@ class SaveState(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         steps, seconds = self.settings.every_steps, self.settings.every_seconds
         by_steps = steps and self.steps.done - self.saved_step >= steps
-        by_time = seconds and time.monotonic() - self.saved_at > seconds
+        by_time = seconds and self.devices.workers == 1 and time.monotonic() - self.saved_at > seconds
         if self.stop.received or by_steps or by_time:
             self._save(self.steps.place)
 
@@ -144,7 +147,7 @@ class SaveState(keras.callbacks.Callback):
     def _save(self, place: Place) -> None:
         if self._finite():
             state = {name: part.state() for name, part in self.parts.items()} | {"random": random_state()}
-            self.folder.write(place, self.trainer.state, state, self.record.best_epoch, self.discard)
+            self.folder.write(place, self.trainer.state, state, self.record.best_epoch, self.devices.worker > 0)
         self.saved_at, self.saved_step = time.monotonic(), self.steps.done
         if self.stop.received:
             self.on_stop(place)
@@ -202,9 +205,10 @@ class RunFiles(keras.callbacks.Callback):
         if trainer.average and not trainer.average.exchanged:
             with trainer.average.in_place():
                 return self._save_networks(trainer, epoch)
-        write_atomically(self.folder / names.LAST, self.network.save)
-        if self.record.best_epoch == epoch:
-            write_atomically(self.folder / names.BEST, self.network.save)
+        with as_on_one_device(self.network):
+            write_atomically(self.folder / names.LAST, self.network.save)
+            if self.record.best_epoch == epoch:
+                write_atomically(self.folder / names.BEST, self.network.save)
         return None
 
     def _write_history(self) -> None:

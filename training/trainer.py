@@ -86,7 +86,7 @@ class Trainer(keras.Model):
             return super().train_step(*arguments)
         if keras.backend.backend() == "jax":
             return self._stateless_train_step(*arguments)
-        before = ops.convert_to_tensor(self.optimizer.iterations)
+        before = self.optimizer.iterations + 0  # a value: the variable itself moves on
         logs = super().train_step(*arguments)
         self.average.update(before)
         return logs
@@ -94,7 +94,7 @@ class Trainer(keras.Model):
     def _stateless_train_step(self, state: Any, data: Any) -> Any:
         assert self.average is not None
         with keras.StatelessScope(state_mapping=list(zip(self.optimizer.variables, state[2], strict=True))):
-            before = ops.convert_to_tensor(self.optimizer.iterations)
+            before = self.optimizer.iterations + 0
         logs, (trainable, other, optimizer, metrics) = super().train_step(state, data)
         variables = (*self.trainable_variables, *self.non_trainable_variables, *self.optimizer.variables)
         mapping = list(zip(variables, (*trainable, *other, *optimizer), strict=True))
