@@ -10,25 +10,32 @@ if TYPE_CHECKING:
     from keras_inception.training.config import TrainConfig
     from keras_inception.training.evaluation import Evaluation, evaluate
     from keras_inception.training.fit import CheckpointError, DivergedError, resume, train
+    from keras_inception.training.packing import pack
     from keras_inception.training.recipes import list_recipes, load_recipe
     from keras_inception.training.run import Run
+    from keras_inception.training.scanning import Scan, scan
+    from keras_inception.training.stored import write_arrays
 
 _MODULES = {
     "CheckpointError": "fit",
     "DivergedError": "fit",
     "Evaluation": "evaluation",
     "Run": "run",
+    "Scan": "scanning",
     "TrainConfig": "config",
     "evaluate": "evaluation",
     "list_recipes": "recipes",
     "load_recipe": "recipes",
+    "pack": "packing",
     "resume": "fit",
+    "scan": "scanning",
     "train": "fit",
+    "write_arrays": "stored",
 }
 
 __all__ = [
-    "CheckpointError", "DivergedError", "Evaluation", "Run", "TrainConfig", "evaluate", "list_recipes", "load_recipe",
-    "resume", "train",
+    "CheckpointError", "DivergedError", "Evaluation", "Run", "Scan", "TrainConfig", "evaluate", "list_recipes",
+    "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
 ]  # fmt: skip
 
 

@@ -42,7 +42,9 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
     _refuse_unusable(train_folder, class_names, paths["train"])
 
     every = [str(path) for part in paths.values() for path in part]
-    bad_files = find_bad(every, config.model.channels) if known_bad is None else [BadFile(path, "") for path in known_bad]
+    bad_files = (
+        find_bad(every, config.model.channels) if known_bad is None else [BadFile(path, "") for path in known_bad]
+    )
     bad = {file.path for file in bad_files} & set(every)
     if len(bad) > config.pipeline.max_bad_share * len(every):
         first = next(file for file in bad_files if file.path in bad)
