@@ -27,8 +27,11 @@ def network():
 def test_grad_cam_equals_its_closed_form(network):
     """Behind a global mean, the gradient of a class's logit is the dense layer's column over the number of places."""
     classes = np.array([0, 3, 3])
-    maps = GradCam(network)(PIXELS, classes)
-    features = keras.Model(network.input, network.get_layer("global_pool").input).predict_on_batch(PIXELS)
+    cam = GradCam(network)
+    features = np.asarray(cam.features(PIXELS))
+    assert features.shape[-1] == network.get_layer("predictions_logits").kernel.shape[0]
+    np.testing.assert_allclose(cam.probabilities(features), network.predict_on_batch(PIXELS), atol=1e-5)
+    maps = cam.maps(cam.features(PIXELS), classes)
     kernel = keras.ops.convert_to_numpy(network.get_layer("predictions_logits").kernel)
     raw = np.maximum(np.einsum("nhwc,cn->nhw", features, kernel[:, classes]), 0)
     peaks = raw.max(axis=(1, 2), keepdims=True)
@@ -40,7 +43,8 @@ def test_grad_cam_equals_its_closed_form(network):
 
 def test_grad_cam_leaves_auxiliary_heads_aside():
     model = ki.create_model("inception_v1", alpha=0.1, classes=3, input_shape=(65, 65, 3), aux_heads=True)
-    maps = GradCam(model)(np.zeros((1, 65, 65, 3), np.float32), np.array([1]))
+    cam = GradCam(model)
+    maps = cam.maps(cam.features(np.zeros((1, 65, 65, 3), np.float32)), np.array([1]))
     assert maps.shape[0] == 1
     assert maps.ndim == 3
 

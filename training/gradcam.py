@@ -26,20 +26,31 @@ class GradCam:
         self._trunk = keras.Model(model.input, features)
         self._head = keras.Model(features, model.get_layer(_LOGITS).output)
 
-    def __call__(self, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def features(self, pixels: np.ndarray) -> Any:
+        """Computes the last feature maps of images, float32 [n, height, width, channels] in 0..255."""
+        if keras.backend.backend() == "jax":  # compiles each operation of a call by itself
+            return ops.convert_to_tensor(self._trunk.predict_on_batch(pixels))
+        return self._trunk(pixels, training=False)
+
+    def probabilities(self, features: Any) -> np.ndarray:
+        """Computes the probabilities of the classes, float32 [n, classes]."""
+        logits = ops.cast(self._head(features, training=False), "float32")
+        return np.asarray(ops.convert_to_numpy(ops.softmax(logits)))
+
+    def maps(self, features: Any, classes: np.ndarray) -> np.ndarray:
         """Computes the maps.
 
         Args:
-            pixels: float32 [n, height, width, channels] in 0..255.
+            features: what `features` gave.
             classes: the class asked about of each image, int [n].
 
         Returns:
             float32 [n, rows, columns] in 0..1, the strongest part of each image 1; all 0 where nothing speaks for it.
         """
-        features = ops.convert_to_tensor(self._trunk.predict_on_batch(pixels))
-        gradients = np.asarray(self._gradients(features, ops.one_hot(classes, self._head.output.shape[-1])), np.float32)
+        targets = ops.one_hot(classes, self._head.output.shape[-1])
+        gradients = ops.convert_to_numpy(ops.cast(self._gradients(features, targets), "float32"))
         space = (2, 3) if keras.config.image_data_format() == "channels_first" else (1, 2)
-        weighted = np.asarray(features, np.float32) * gradients.mean(axis=space, keepdims=True)
+        weighted = ops.convert_to_numpy(ops.cast(features, "float32")) * gradients.mean(axis=space, keepdims=True)
         maps = np.maximum(weighted.sum(axis=1 if space == (2, 3) else 3), 0)
         peaks: np.ndarray = maps.max(axis=(1, 2), keepdims=True)
         result: np.ndarray = maps / np.where(peaks > 0, peaks, 1)

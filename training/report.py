@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from keras_inception.training import figures
 from keras_inception.training.callbacks import read_history
-from keras_inception.training.evaluation import Evaluation, predict
+from keras_inception.training.evaluation import Evaluation
 from keras_inception.training.files import write_text
 from keras_inception.training.gradcam import GradCam
 from keras_inception.training.images import AnyImages, StreamImages
@@ -146,17 +146,18 @@ def _explained(run: Run, images: AnyImages, evaluation: Evaluation) -> dict[str,
     """Grad-CAM over some hits, chosen by chance, and over the most confident misses."""
     if keras.backend.backend() not in ("tensorflow", "jax"):
         return {"hits": [], "misses": []}
-    model, names = run.model(), run.class_names
+    names = run.class_names
     missed = {miss.index: miss for miss in evaluation.misclassified}
     hits = np.setdiff1d(np.arange(len(images.labels)), list(missed))
     hits = np.random.default_rng(run.config.seed).permutation(hits)[:EXPLAINED]
     chosen = np.sort(np.concatenate([hits, list(missed)[:EXPLAINED]])).astype(np.int64)
     shown = images.subset(chosen)
     pixels = _pixels(shown, run)
-    probabilities = predict(model, shown, run.config)
+    cam = GradCam(run.model())
+    features = cam.features(pixels)
+    probabilities = cam.probabilities(features)
     predicted = probabilities.argmax(axis=1)
-    cam = GradCam(model)
-    for_predicted, for_true = cam(pixels, predicted), cam(pixels, shown.labels)
+    for_predicted, for_true = cam.maps(features, predicted), cam.maps(features, shown.labels)
     sheet: dict[str, list[dict[str, Any]]] = {"hits": [], "misses": []}
     for i, index in enumerate(chosen):
         entry = {
