@@ -130,3 +130,42 @@ def test_recipes_name_values_that_a_command_line_could_change():
     changed = dataclasses.replace(config, epochs=2, model=dataclasses.replace(config.model, alpha=0.5))
     changed.validate()
     assert changed.recipe == "inception_v3"
+
+
+def _number(value):
+    return f"{value:g}"
+
+
+def table():
+    """The table of docs/recipes.md."""
+    head = [
+        "recipe", "network", "size", "optimizer", "rate", "schedule", "batch", "epochs", "weight decay", "smoothing",
+        "average", "smallest crop",
+    ]  # fmt: skip
+    rows = [head, ["---"] * 2 + ["--:"] + ["---"] + ["--:"] + ["---"] + ["--:"] * 2 + ["---"] + ["--:"] * 3]
+    for name in list_recipes():
+        config = load_recipe(name)
+        optimizer, schedule = config.optimizer, config.schedule
+        fall = {
+            "exponential": f"x {_number(schedule.decay_rate)} every {_number(round(schedule.decay_epochs, 2))}",
+            "cosine": "cosine",
+            "linear": "linear",
+        }[schedule.name]
+        warmup = f", {_number(schedule.warmup_epochs)} to rise" if schedule.warmup_epochs else ""
+        spared = {"vectors": "", "depthwise": ", none on depthwise kernels", "nothing": ", of all weights"}
+        kind = "L2 " if optimizer.decay == "l2" else ""
+        rows.append([
+            f"`{name}`", f"`{config.model.name}`", str(config.model.image_size),
+            optimizer.name + (", clipped" if optimizer.clip_norm else ""), _number(optimizer.learning_rate),
+            fall + warmup, str(config.pipeline.batch_size), str(config.epochs),
+            f"{kind}{_number(optimizer.weight_decay)}{spared[optimizer.decay_spares]}",
+            _number(config.objective.label_smoothing),
+            "–" if optimizer.ema_momentum is None else _number(optimizer.ema_momentum),
+            f"{config.pipeline.augment.min_area:.0%}",
+        ])  # fmt: skip
+    return "\n".join("|" + "|".join(row) + "|" if row[0] == "---" else f"| {' | '.join(row)} |" for row in rows)
+
+
+def test_the_documented_table_is_that_of_the_configurations():
+    page = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
+    assert table() in page.read_text(encoding="utf-8"), f"docs/recipes.md's table should be:\n{table()}"
