@@ -154,6 +154,23 @@ def test_evaluate_prints_the_accuracy_and_writes_it(command: Command, run: Path)
     assert json.loads((run / "evaluation.json").read_text())["accuracy"] == result["accuracy"]
 
 
+def test_evaluate_takes_crops_several_runs_and_what_to_leave_out(command: Command, run: Path):
+    code, out, _ = command("evaluate", run, run, "--crops", "10", "--without", "3", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert (result["crops"], len(result["runs"])) == (10, 2)
+    assert result["images"] < result["with_all_images"]["images"] == 360
+    kept = json.loads((run / "evaluation-test-10crops-ensemble-without.json").read_text())
+    assert kept["accuracy"] == result["accuracy"]
+    code, out, _ = command("evaluate", run, "--without", "3")
+    assert code == 0
+    assert "calibration error" in out
+    assert "accuracy of all 360" in out
+    code, _, err = command("evaluate", run, "--without", "thirteen")
+    assert code == 1
+    assert "Received: 'thirteen'" in err
+
+
 def test_predict_names_the_likeliest_classes_of_each_image(command: Command, trained: Path, tmp_path: Path):
     images = [digit_image(tmp_path / name) for name in ("one.png", "two.jpg")]
     code, out, _ = command("predict", trained, *images, "--json")
