@@ -378,8 +378,8 @@ def test_a_run_is_not_overwritten_unasked(command: Command, run: Path):
 
 
 def test_another_backend_is_refused_for_training(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert_one_sentence(command("train", *SMALL, "--output", tmp_path / "run"), "KERAS_BACKEND=tensorflow", "jax")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert_one_sentence(command("train", *SMALL, "--output", tmp_path / "run"), "KERAS_BACKEND=tensorflow", "torch")
 
 
 def test_debug_shows_where(command: Command, monkeypatch: pytest.MonkeyPatch):

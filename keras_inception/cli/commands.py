@@ -7,12 +7,12 @@ functions that use them, so that help costs no import of TensorFlow.
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import FlagCreatePairsOff, arg
+from tyro.conf import FlagCreatePairsOff
 from tyro.extras import SubcommandApp
 
 import keras_inception as ki
@@ -28,15 +28,12 @@ from keras_inception.cli.arguments import (
     by_default,
     registry,
 )
-from keras_inception.cli.common import command, need_tensorflow
+from keras_inception.cli.common import need_tensorflow
 from keras_inception.cli.deployment import EXPORT, export_run
 from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.recipes import list_recipes, load_recipe
-
-if TYPE_CHECKING:
-    pass
+from keras_inception.cli.training import new_folder, train_command
+from keras_inception.training.recipes import load_recipe
 
 DEFAULT_RECIPE = "digits"
 USAGE_ERROR = 2
@@ -45,7 +42,7 @@ USAGE_ERROR = 2
 def command_line(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the sub-command that they name, and return its exit code."""
     app = SubcommandApp()
-    train = _train_command(_recipe_in(arguments))
+    train = train_command(_recipe_in(arguments), arguments)
     about_networks = (networks.models, networks.summary, networks.plot, networks.weights, networks.convert)
     about_files = (deployment.export, deployment.verify, deployment.benchmark)
     for sub_command in (*about_networks, data.scan, data.pack, train, evaluate, predict, *about_files, quickstart):
@@ -53,37 +50,6 @@ def command_line(arguments: Sequence[str]) -> int:
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
     code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=registry())
     return code or 0
-
-
-def _train_command(recipe: str) -> Callable[..., int | None]:
-    """Make the train command; the recipe's values are the defaults that its help shows."""
-    defaults = dataclasses.replace(load_recipe(recipe), recipe=recipe)
-
-    def train(
-        config: Annotated[TrainConfig, arg(name="")] = defaults,
-        *,
-        output: Annotated[Path | None, by_default("a new folder under runs/", "FOLDER")] = None,
-        overwrite: FlagCreatePairsOff[bool] = False,
-    ) -> None:
-        config = dataclasses.replace(
-            config,
-            model=dataclasses.replace(config.model, options={**defaults.model.options, **config.model.options}),
-        )
-        need_tensorflow()
-        from keras_inception import training
-
-        run = training.train(config, output or _new_folder(config.recipe), overwrite=overwrite)
-        tables.show_lines(("next", command("export", run.folder)))
-
-    recipes = ", ".join(list_recipes())
-    train.__doc__ = f"""Train a network on images as a recipe says: {recipes}. Help shows the values of the one named.
-
-    Args:
-        config: The run.
-        output: Folder for the run.
-        overwrite: Replace the run that the folder holds.
-    """
-    return train
 
 
 def evaluate(
@@ -186,7 +152,7 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
 
     began = time.monotonic()
     tables.show_heading("Train")
-    run = training.train(load_recipe(DEFAULT_RECIPE), output or _new_folder("quickstart"))
+    run = training.train(load_recipe(DEFAULT_RECIPE), output or new_folder("quickstart"))
     tables.show_heading("Evaluate")
     evaluation = training.evaluate(run)
     tables.show_evaluation(evaluation)
@@ -213,12 +179,3 @@ def _recipe_in(arguments: Sequence[str]) -> str:
         if option.startswith("--recipe="):
             return option.partition("=")[2]
     return DEFAULT_RECIPE
-
-
-def _new_folder(name: str) -> Path:
-    """Name the first free folder among runs/NAME, runs/NAME-2, runs/NAME-3 and so on."""
-    folder, number = Path("runs") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
