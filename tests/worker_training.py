@@ -1,11 +1,15 @@
-"""One of several processes that train together, as TF_CONFIG says; writes the loss of every step.
+"""Trains the tiny network with a batch shared by two workers, by two devices, or by none, and writes its losses.
 
-TF_CONFIG=... python tests/worker_training.py FOLDER OUTPUT.json
+    python tests/worker_training.py workers|devices|one FOLDER
+
+FOLDER/run is the run, FOLDER/losses.json the loss of every step. With KILL_AFTER=N worker 0 is killed after N steps; a
+run that exists is resumed.
 """
 
 import dataclasses
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,39 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import killed_training
-from killed_training import config
-
-from keras_inception.training import callbacks, train
-
-
-def shared_config():
-    """Two epochs of 10 steps, clipped, averaged, with two workers or one."""
-    base = config()
-    return dataclasses.replace(
-        base,
-        optimizer=dataclasses.replace(base.optimizer, clip_norm=0.5),
-        pipeline=dataclasses.replace(base.pipeline, batch_size=128),
-    )
-
-
-def main(folder: Path, output: Path) -> None:
-    sums = []
-    original = callbacks.StopOnNaN.on_train_batch_end
-
-    def note(self, batch, logs=None):
-        sums.append(logs["loss"] * (batch + 1))  # logs hold the epoch's mean so far
-        original(self, batch, logs)
-
-    callbacks.StopOnNaN.on_train_batch_end = note
-    killed_training.tiny_network = without_dropout(killed_training.tiny_network)
-    train(shared_config(), folder)
-    losses = [total - (sums[i - 1] if i % 10 else 0) for i, total in enumerate(sums)]
-    output.write_text(json.dumps(losses))
-
 
 def without_dropout(build):
-    """Builds the network, then sets its dropouts to nothing: every worker draws masks of its own."""
+    """Builds the network and sets its dropouts to nothing: several workers draw other masks than one."""
 
     def builder(**arguments):
         network = build(**arguments)
@@ -57,5 +31,49 @@ def without_dropout(build):
     return builder
 
 
+def main(kind: str, folder: Path) -> None:
+    import killed_training
+    import tensorflow as tf
+
+    from keras_inception.training import callbacks, distribution, fit
+
+    if kind == "devices":
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        fit.find_devices = lambda: distribution.Devices(strategy)
+
+    base = killed_training.config()
+    config = dataclasses.replace(
+        base,
+        optimizer=dataclasses.replace(base.optimizer, clip_norm=0.5, momentum=0.9),
+        schedule=dataclasses.replace(base.schedule, warmup_epochs=0.2),
+        pipeline=dataclasses.replace(base.pipeline, batch_size=128),
+    )
+    means: list[float] = []
+    original = callbacks.StopOnNaN.on_train_batch_end
+
+    def note(self, batch, logs=None):
+        means.append(logs["loss"])
+        if os.environ.get("KILL_AFTER") == str(len(means)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(self, batch, logs)
+
+    callbacks.StopOnNaN.on_train_batch_end = note
+    killed_training.tiny_network = without_dropout(killed_training.tiny_network)
+    sys.modules["killed_training"] = killed_training
+    run = folder / "run"
+    _ = fit.resume(run) if run.exists() else fit.train(config, run)
+    # Keras's logs hold an epoch's mean so far.
+    losses = [mean * (i % 10 + 1) - (means[i - 1] * (i % 10) if i % 10 else 0) for i, mean in enumerate(means)]
+    if '"index": 0' in os.environ.get("TF_CONFIG", '"index": 0'):
+        (folder / "losses.json").write_text(json.dumps(losses))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "workers" and "TF_CONFIG" not in os.environ:
+        from keras_inception.training.launch import launch
+
+        sys.exit(launch(2, [sys.executable, *sys.argv]))
+    main(sys.argv[1], Path(sys.argv[2]))

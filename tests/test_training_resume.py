@@ -1,0 +1,236 @@
+"""Killed, stopped, out of disk or damaged: a run goes on at its step and ends as if nothing had happened."""
+
+import csv
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from killed_training import config
+from rich.console import Console
+
+from keras_inception.cli import main
+from keras_inception.training import CheckpointError, callbacks, resume, train
+from keras_inception.training.checkpoints import CheckpointFolder, Place, find_damage
+
+SCRIPT = Path(__file__).with_name("killed_training.py")
+TIMES = {"images_per_second", "seconds"}
+
+
+def train_and_kill(folder: Path, runs: int, kills: int) -> str:
+    command = [sys.executable, str(SCRIPT), str(folder), str(runs), str(kills)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    print(result.stdout)
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run of 26 steps in 2 epochs, beside three more that were killed once each."""
+    folder = tmp_path_factory.mktemp("killed")
+    train_and_kill(folder, runs=3, kills=1)
+    return folder / "undisturbed"
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    rows = csv.DictReader((folder / "history.csv").read_text().splitlines())
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+
+
+def logged(folder: Path) -> list[tuple]:
+    """What TensorBoard shows: (part, tag, step, value)."""
+    points = []
+    for file in sorted((folder / "tensorboard").rglob("events.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.tag.removeprefix("epoch_") not in TIMES:
+                    points.append((file.parent.name, value.tag, event.step, float(tf.make_ndarray(value.tensor))))
+    return sorted(points)
+
+
+def final_state(folder: Path) -> dict[str, np.ndarray]:
+    newest = CheckpointFolder(folder / "checkpoints" / "state", keep=1).newest()
+    reader = tf.train.load_checkpoint(str(newest.folder / "variables"))
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    del values["_CHECKPOINTABLE_OBJECT_GRAPH"]  # the names of variables, which count up in a process
+    return values
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Weights bit for bit, in the files and in the state; histories, logs and choice of the best epoch."""
+    assert history(one) == history(other)
+    assert logged(one) == logged(other)
+    for name in ("best", "last"):
+        first, second = (
+            keras.saving.load_model(run / f"checkpoints/{name}.keras", compile=False) for run in (one, other)
+        )
+        for weight, expected in zip(second.get_weights(), first.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, expected)
+    states = final_state(one), final_state(other)
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][name], err_msg=name)
+    metrics = [json.loads((run / "metrics.json").read_text()) for run in (one, other)]
+    for name in ("best_epoch", "validation_accuracy", "test_accuracy", "test_loss"):
+        assert metrics[0][name] == metrics[1][name]
+    assert not [path for run in (one, other) for path in run.rglob(".*") if path.is_file()]
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=500)
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(undisturbed):
+    assert len(history(undisturbed)) == 2
+    for number in range(3):
+        assert_same(undisturbed, undisturbed.with_name(str(number)))
+
+
+@pytest.mark.slow
+def test_twenty_runs_killed_twice_each_end_as_an_undisturbed_one(tmp_path):
+    output = train_and_kill(tmp_path, runs=20, kills=2)
+    assert output.count("killed") >= 20
+    for number in range(20):
+        assert_same(tmp_path / "undisturbed", tmp_path / str(number))
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, number: int, hook: str, step: int) -> None:
+    """Sends this process a signal when a hook has run at a step, counted from the run's beginning."""
+    original = getattr(callbacks.Steps, hook)
+
+    def hook_and_signal(self, *arguments, **keywords):
+        original(self, *arguments, **keywords)
+        if self.done == step:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(callbacks.Steps, hook, hook_and_signal)
+
+
+def test_sigterm_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path, monkeypatch):
+    folder, console = tmp_path / "run", quiet()
+    folder.mkdir()
+    (folder / "mine.txt").write_text("of an older run")
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as caught:
+        signal_at(patched, signal.SIGTERM, "on_train_batch_end", step=20)
+        train(config(), folder, overwrite=True, console=console)
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    said = console.file.getvalue().splitlines()[-1]
+    assert said == f"SIGTERM: saved after 1 epochs and 7 steps; go on with: keras-inception train --resume {folder}"
+    assert (folder / "mine.txt").exists()
+
+    state = tmp_path / ".run.partial" / "checkpoints" / "state"
+    assert CheckpointFolder(state, keep=2).places() == [Place(1, 0), Place(1, 6), Place(1, 7)]
+    [data] = (state / Place(1, 7).name).glob("variables.data-*")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    resume(folder, console=console)
+    warning = console.file.getvalue().splitlines()[-2]
+    assert warning == (f"warning: left out the damaged checkpoint {data.parent}: {data.name} differs from its checksum")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert not (folder / "mine.txt").exists()
+    assert_same(undisturbed, folder)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_validation_saves_what_training_had_measured(undisturbed, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        signal_at(patched, signal.SIGINT, "on_test_batch_begin", step=13)
+        train(config(), tmp_path / "run", console=quiet())
+    assert CheckpointFolder(tmp_path / "run" / "checkpoints" / "state", keep=2).places()[-1] == Place(0, 13)
+    assert_same(undisturbed, resume(tmp_path / "run", console=quiet()).folder)
+
+
+def test_the_last_checkpoints_and_the_best_are_kept(undisturbed):
+    folder = CheckpointFolder(undisturbed / "checkpoints" / "state", keep=2)
+    best = json.loads((undisturbed / "metrics.json").read_text())["best_epoch"]
+    assert folder.places() == sorted({Place(best), Place(1, 12), Place(2, 0)})
+
+
+def test_what_cannot_be_resumed_is_said_in_one_sentence(undisturbed, tmp_path, capsys):
+    assert main(["train", "--resume", str(undisturbed)]) == 1
+    assert capsys.readouterr().err == (
+        f"keras-inception: A run to resume must be unfinished. Received: {undisturbed}, which is complete\n"
+    )
+    with pytest.raises(FileNotFoundError, match=r"holds config.json. Received: .*nothing without it"):
+        resume(tmp_path / "nothing")
+    assert main(["train", "--resume", str(tmp_path), "--epochs", "3"]) == 1
+    assert "A resumed run keeps its own configuration" in capsys.readouterr().err
+
+
+def test_a_run_that_was_complete_but_not_in_its_place_is_put_there(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / ".run.partial")
+    (tmp_path / ".run.old").mkdir()
+    assert resume(tmp_path / "run").folder == tmp_path / "run"
+    assert_same(undisturbed, tmp_path / "run")
+    with pytest.raises(ValueError, match="which is complete"):
+        resume(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_those_before_it(tmp_path):
+    folder, variable = CheckpointFolder(tmp_path, keep=2), keras.Variable(np.zeros(100_000, "float32"))
+    folder.write(Place(0, 1), {"network": [variable]}, {})
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"must find room on the disk; those before it stay") as caught:
+            folder.write(Place(0, 2), {"network": [variable]}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [Place(0, 1).name]
+    assert find_damage(tmp_path / Place(0, 1).name) == ""
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.write(Place(), {"network": [keras.Variable(np.zeros(3, "float32"))]}, {})
+    checkpoint = folder.newest()
+    for other in ([keras.Variable(np.zeros(4, "float32"))], [keras.Variable(0.0), keras.Variable(0.0)], []):
+        with pytest.raises(CheckpointError, match="must belong to the network and optimizer in training") as caught:
+            checkpoint.read({"network": other})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("harm", ["manifest.json", "state.json", "variables.index"])
+def test_a_checkpoint_without_one_of_its_files_is_damaged(tmp_path, harm):
+    folder = CheckpointFolder(tmp_path, keep=1)
+    written = folder.write(Place(), {"network": [keras.Variable(np.zeros(3, "float32"))]}, {})
+    (written / harm).unlink()
+    assert find_damage(written) == f"without {harm}"
+    with pytest.warns(UserWarning, match="left out the damaged checkpoint"):
+        assert folder.newest() is None
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence_and_training_goes_on_where_there_is_room(tmp_path):
+    """On a file system of its own, in a name space of its own."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets no user make name spaces")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = f"{sys.executable} -c 'import sys; from keras_inception.cli import main; sys.exit(main())' train"
+    options = "--recipe digits --epochs 1 --model.alpha 0.1 --model.image-size 12 --checkpoint.every-steps 1"
+    script = f"""
+        mount -t tmpfs -o size=10m none {disk}
+        {command} {options} --checkpoint.keep 100 --output {disk}/run; echo exit $?
+        mount -o remount,size=100m {disk}
+        {command} --resume {disk}/run; echo exit $?
+    """
+    result = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, check=False)
+    assert result.stdout.count("exit 1") == 1
+    assert result.stdout.count("exit 0") == 1
+    [sentence] = [line for line in result.stderr.splitlines() if line.startswith("keras-inception:")]
+    assert "No space left on device" in sentence
