@@ -194,6 +194,48 @@ def test_a_tfds_data_set_gives_every_image_once_an_epoch(tfds_folder, cache_mb):
     assert list(shuffled) != list(plain)
 
 
+def test_a_tfds_data_set_like_imagenet_has_file_names_and_no_test_labels(tmp_path):
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(8, 8, 3)),
+            "label": tfds.features.ClassLabel(names=["zero", "one"]),
+            "file_name": tfds.features.Text(),
+        }
+    )
+
+    def part(name, count, labelled=True):
+        rows = [
+            {
+                "image": np.full((8, 8, 3), i, np.uint8),
+                "label": np.int64(i % 2 if labelled else -1),
+                "file_name": f"{name}_{i:04}.JPEG",
+            }
+            for i in range(count)
+        ]
+        signature = {
+            "image": tf.TensorSpec((8, 8, 3), tf.uint8),
+            "label": tf.TensorSpec((), tf.int64),
+            "file_name": tf.TensorSpec((), tf.string),
+        }
+        return tf.data.Dataset.from_generator(lambda: iter(rows), output_signature=signature)
+
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        "like_imagenet", "1.0.0", features,
+        {"train": part("train", 20), "validation": part("val", 8), "test": part("test", 4, labelled=False)},
+        data_dir=tmp_path,
+    )  # fmt: skip
+    config = tiny_config(f"tfds:{builder.data_path}")
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, channels=3))
+    splits = open_splits(config)
+    assert sorted(splits.test.names) == [f"like_imagenet/validation/val_{i:04}.JPEG" for i in range(8)]
+    numbers = [int(name[-9:-5]) for name in splits.test.names]
+    assert splits.test.labels.tolist() == [number % 2 for number in numbers]
+    pixels = np.concatenate([batch for batch, _ in evaluation_batches(splits.test, config, 4).as_numpy_iterator()])
+    assert pixels.mean(axis=(1, 2, 3)).tolist() == numbers
+
+
 AUGMENTED = AugmentConfig(
     min_area=0.3, crop_padding=2, flip=True, brightness=0.2, contrast=0.3, saturation=0.3, hue=0.1, erase=0.5,
     mixup=0.4, cutmix=1.0,

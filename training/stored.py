@@ -152,17 +152,21 @@ def open_tfds(place: str, config: TrainConfig) -> Parts:
             f"A TFDS data set needs the features image and label. Received: {place} without {some(sorted(missing))}"
         )
 
+    told = ["label", *(["file_name"] if "file_name" in features else [])]
+
     def images(split: str) -> StreamImages:
-        def stream(part: str) -> tf.data.Dataset:
+        def stream(*parts: str) -> tf.data.Dataset:
             read = tfds.ReadConfig(interleave_cycle_length=1)  # one shard after the other: the order is the index
             decoders = {"image": tfds.decode.SkipDecoding()}
             dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=read, decoders=decoders)
-            return dataset.map(lambda example: example[part])
+            return dataset.map(lambda example: tuple(example[part] for part in parts))
 
         # One data set for all epochs: its shards keep their order, the buffer shuffles.
-        images = stream("image").enumerate()
-        labels = np.fromiter(stream("label").as_numpy_iterator(), np.int64)
-        names = [f"{builder.info.name}/{split}/{i}" for i in range(len(labels))]
+        images = stream("image").map(lambda image: image).enumerate()
+        rows = list(stream(*told).as_numpy_iterator())
+        labels = np.array([row[0] for row in rows], np.int64)
+        ends = [row[1].decode() for row in rows] if len(told) > 1 else map(str, range(len(rows)))
+        names = [f"{builder.info.name}/{split}/{end}" for end in ends]
         everything = np.arange(len(labels))
         channels, buffer = config.model.channels, config.pipeline.shuffle_buffer
         return StreamImages(lambda _: images, len(labels), everything, channels, buffer, labels, names)
@@ -172,4 +176,6 @@ def open_tfds(place: str, config: TrainConfig) -> Parts:
         raise ValueError(f"A TFDS data set needs a split named train. Received: {place} with {some(available)}")
     validation = images("validation") if "validation" in available else None
     test = images("test") if "test" in available else None
+    if test is not None and test.labels.min() < 0:  # kept secret, as ImageNet's
+        test = None
     return Parts(images("train"), validation, test, list(features["label"].names), [])

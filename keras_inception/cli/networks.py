@@ -151,7 +151,8 @@ def predict_with_weights(
     for file in files:
         if not file.is_file():
             raise FileNotFoundError(f"An image file must exist. Received: {file}")
-    model, found = room.build(source or "imagenet", network=name or "", accept_license=accept_license, **options)
+    keywords: dict[str, Any] = dict(options)
+    model, found = room.build(source or "imagenet", network=name or "", accept_license=accept_license, **keywords)
     preprocessing = found.preprocessing or get_preprocessing(name or "")
     height = model.input_shape[1] if model.input_shape[1] != 3 else model.input_shape[2]
     predictions = []
