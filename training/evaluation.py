@@ -139,7 +139,7 @@ def evaluate(
     console = console or Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(runs) * len(images.labels))
-        probabilities = np.zeros((len(images.labels), len(class_names)))
+        probabilities = np.zeros((len(images.labels), len(class_names)), np.float32)
         for member, its_images in zip(runs, opened, strict=True):
             predicted = predict(
                 member.model(), its_images, member.config, crops, lambda count: progress.advance(task, count)
@@ -170,7 +170,7 @@ def evaluate(
 def predict(
     model: keras.Model, images: AnyImages, config: TrainConfig, crops: int = 1, advance: Any = None
 ) -> np.ndarray:
-    """Probabilities float64 [n, classes] of images in index order, the mean over the crops of each.
+    """Probabilities float32 [n, classes] of images in index order, the mean over the crops of each.
 
     Args:
         model: takes pixels in 0..255.
@@ -183,19 +183,25 @@ def predict(
         views = evaluation_batches(images, config).map(lambda pixels, _: pixels[:, None])
     else:
         views = images.elements().map(
-            lambda _, handle: tf.cast(crops_of(images.decode(handle), config, crops), tf.float32),
+            lambda _, handle: crops_of(images.decode(handle), config, crops),
             num_parallel_calls=config.pipeline.threads or tf.data.AUTOTUNE,
         )
         views = views.batch(max(1, config.pipeline.batch_size // crops)).prefetch(2)
-    means = []
+    means = np.empty((len(images.labels), predictions_of(model.output).shape[-1]), np.float32)
+    done, at_once = 0, config.pipeline.batch_size  # 144 crops are more than a training batch
     for batch in views.as_numpy_iterator():
         count, of_each = batch.shape[:2]
-        outputs = model.predict_on_batch(batch.reshape(-1, *batch.shape[2:]))
-        probabilities = np.asarray(predictions_of(outputs), np.float64)
-        means.append(probabilities.reshape(count, of_each, -1).mean(axis=1))
+        pixels = batch.reshape(-1, *batch.shape[2:])
+        parts = [
+            predictions_of(model.predict_on_batch(pixels[start : start + at_once].astype(np.float32)))
+            for start in range(0, len(pixels), at_once)
+        ]
+        probabilities = np.concatenate(parts).astype(np.float64).reshape(count, of_each, -1)
+        means[done : done + count] = probabilities.mean(axis=1)
+        done += count
         if advance is not None:
             advance(count)
-    return np.concatenate(means)
+    return means
 
 
 def summarise(
