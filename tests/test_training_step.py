@@ -1,4 +1,4 @@
-"""What a training step does beside Keras's: moving average, accumulation, clipping, loss scale, rematerialisation."""
+"""What a training step does beside Keras's: moving average, accumulation, clipping, loss scale."""
 
 import dataclasses
 

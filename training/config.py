@@ -202,8 +202,6 @@ class TrainConfig:
     """Compile the training step with XLA: measure it on your machine, it pays on most GPUs."""
     steps_per_execution: int = 1
     """Steps run in one call into the backend."""
-    rematerialise: bool = False
-    """Compute the activations of each block again for its gradient instead of keeping them: less memory, more time."""
     deterministic: Literal["auto", "yes", "no"] = "auto"
     """TensorFlow's deterministic kernels: the same seed gives the same weights, bit for bit. auto: wherever there is no
     GPU, since they cost nothing on CPUs."""

@@ -95,6 +95,8 @@ def resume(run_dir: str | Path, *, console: Console | None = None) -> Run:
 
 def _complete(run: Run, final: Path, splits: Splits, console: Console, devices: Devices, begun: bool) -> Run:
     config = run.config
+    if keras.backend.backend() != "tensorflow":
+        console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
     _choose_kernels(config)
     keras.utils.set_random_seed(config.seed)
     objective = make_objective(config, len(splits.class_names))

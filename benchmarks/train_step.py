@@ -1,0 +1,225 @@
+"""Time and memory of a training step: ours against keras.applications with plain `fit`, and against timm on a GPU.
+
+    python benchmarks/train_step.py --models inception_v3 xception mobilenet_v2 --size 128 --batch 8
+    KERAS_BACKEND=jax python benchmarks/train_step.py --against timm --models inception_v3 inception_v4 --batch 128
+
+All sides train the same network in the same precision on the same random batch: SGD with momentum, cross-entropy on
+1,000 classes, no auxiliary head. Ours is the `Trainer` of `keras_inception.training` with the callbacks that watch
+every step of a run, with XLA or without as `--xla` says; keras.applications' network is compiled and fitted plainly,
+which takes XLA wherever Keras can; timm's runs in channels_last under autocast and `torch.compile`. The rounds of the
+sides alternate; figures are medians over rounds, and the ratio is ours to the other's images a second, so that 1.0 or
+more is the aim. Memory is the peak of a GPU, or on a CPU the growth of a process of its own that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import keras
+import numpy as np
+
+import keras_inception as ki
+
+THEIRS = {
+    "inception_v3": "InceptionV3",
+    "inception_resnet_v2": "InceptionResNetV2",
+    "xception": "Xception",
+    "mobilenet_v1": "MobileNet",
+    "mobilenet_v2": "MobileNetV2",
+}
+TIMM = {
+    "inception_v3": "inception_v3",
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
+    "xception": "legacy_xception",
+    "resnext50": "resnext50_32x4d",
+    "resnext101": "resnext101_32x4d",
+    "mobilenet_v1": "mobilenetv1_100",
+    "mobilenet_v2": "mobilenetv2_100",
+}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+Step = Callable[[int], None]
+"""Runs so many training steps and returns when the device has finished them."""
+
+
+def batch_of(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(-1, 1, (count, size, size, 3)).astype("float32")
+    return pixels, np.eye(1000, dtype="float32")[rng.integers(0, 1000, count)]
+
+
+def fitted(model: keras.Model, size: int, count: int, callbacks: Callable[[], list]) -> Step:
+    """Steps of a compiled model's `fit`, on the same batch again and again."""
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensors(batch_of(size, count)).repeat().prefetch(2)
+
+    def run(steps: int) -> None:
+        model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False, callbacks=callbacks())
+
+    return run
+
+
+def ours(name: str, size: int, count: int, precision: str, xla: bool) -> Step:
+    from keras_inception.training.callbacks import Speed, Steps, StopOnNaN
+    from keras_inception.training.checkpoints import Place
+    from keras_inception.training.config import OptimizerConfig, ScheduleConfig, TrainConfig
+    from keras_inception.training.objective import Objective
+    from keras_inception.training.trainer import make_trainer
+
+    config = TrainConfig(
+        precision=POLICIES[precision],
+        jit_compile=xla,
+        optimizer=OptimizerConfig(name="sgd", learning_rate=0.01, momentum=0.9, nesterov=False),
+        schedule=ScheduleConfig(name="constant"),
+    )
+    model = ki.create_model(name, input_shape=(size, size, 3))
+    trainer = make_trainer(config, model, Objective({"predictions": 1.0}, 1000, 0.0), 1000)
+
+    def callbacks() -> list:
+        steps = Steps(1000, Place())
+        return [steps, StopOnNaN(steps, str, lambda _: []), Speed(count)]
+
+    return fitted(trainer, size, count, callbacks)
+
+
+def theirs(name: str, size: int, count: int, *_: object) -> Step:
+    model = getattr(keras.applications, THEIRS[name])(weights=None, input_shape=(size, size, 3))
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+    return fitted(model, size, count, list)
+
+
+def timm_step(name: str, size: int, count: int, precision: str, _: bool) -> Step:
+    import timm
+    import torch
+
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    model = timm.create_model(TIMM[name]).cuda().to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    pixels, targets = batch_of(size, count)
+    x = torch.from_numpy(pixels.transpose(0, 3, 1, 2)).cuda().to(memory_format=torch.channels_last)
+    y = torch.from_numpy(targets).cuda()
+    forward = torch.compile(model)
+    dtype = torch.float16 if precision == "float16" else torch.bfloat16
+    scaler = torch.amp.GradScaler("cuda", enabled=precision == "float16")
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            with torch.autocast("cuda", dtype, enabled=precision != "float32"):
+                loss = torch.nn.functional.cross_entropy(forward(x).float(), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+        torch.cuda.synchronize()
+
+    return run
+
+
+SIDES = {"ours": ours, "keras.applications": theirs, "timm": timm_step}
+
+
+def compare(name: str, other: str, size: int, options: argparse.Namespace) -> dict:
+    """Images a second of both sides, and their ratio."""
+    sides = {side: SIDES[side](name, size, options.batch, options.precision, options.xla) for side in ("ours", other)}
+    for run in sides.values():
+        run(2)
+    speeds: dict[str, list[float]] = {side: [] for side in sides}
+    for turn in range(options.rounds):
+        for side in sorted(sides, reverse=bool(turn % 2)):
+            start = time.perf_counter()
+            sides[side](options.steps)
+            speeds[side].append(options.batch * options.steps / (time.perf_counter() - start))
+    ratios = [mine / its for mine, its in zip(speeds["ours"], speeds[other], strict=True)]
+    return {
+        "images_per_s": {side: round(statistics.median(values), 2) for side, values in speeds.items()},
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(min(ratios), 3), round(max(ratios), 3)],
+    }
+
+
+def memory_of(side: str, name: str, size: int, options: argparse.Namespace) -> float:
+    """Megabytes that a process of its own needs for the side's training."""
+    command = [sys.executable, __file__, "--memory-of", side, "--models", name, "--size", str(size)]
+    command += ["--batch", str(options.batch), "--precision", options.precision] + ["--xla"] * options.xla
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def peak_megabytes(side: str, name: str, size: int, options: argparse.Namespace) -> float:
+    if side == "timm":
+        import torch
+
+        SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
+        return torch.cuda.max_memory_allocated() / 2**20
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
+        if device.platform == "gpu":
+            return device.memory_stats()["peak_bytes_in_use"] / 2**20
+    else:
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def main() -> None:
+    """Prints a line a network, and all of it as JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["inception_v3", "xception", "mobilenet_v2"])
+    parser.add_argument("--against", choices=["keras.applications", "timm"], default="keras.applications")
+    parser.add_argument("--size", type=int, default=0, help="pixels; 0 takes each network's own")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--precision", choices=list(POLICIES), default="float32")
+    parser.add_argument("--xla", action="store_true", help="compile our step with XLA")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--memory-of", choices=list(SIDES), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    keras.config.set_dtype_policy(POLICIES[options.precision])
+    rows = []
+    for name in options.models:
+        size = options.size or ki.get_entry(name).input_size
+        if options.memory_of:
+            print(peak_megabytes(options.memory_of, name, size, options))
+            return
+        memory = {side: round(memory_of(side, name, size, options)) for side in ("ours", options.against)}
+        row = compare(name, options.against, size, options) | {"megabytes": memory, "model": name, "size": size}
+        rows.append(row)
+        speeds = ", ".join(
+            f"{side} {value} images/s and {memory[side]} MB" for side, value in row["images_per_s"].items()
+        )
+        if not options.json:
+            print(
+                f"{name} {size}x{size}, batch {options.batch}, {options.precision}, {keras.backend.backend()}: "
+                f"{speeds}; ratio {row['ratio']} ({row['ratios'][0]} to {row['ratios'][1]})",
+                flush=True,
+            )
+        keras.utils.clear_session()
+    if options.json:
+        print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
