@@ -24,6 +24,7 @@ from keras_inception.tflite.learning import TrunkMode, learning_file
 from keras_inception.tflite.metadata import LABELS, About, with_metadata
 from keras_inception.tflite.pictures import check_interpolation
 from keras_inception.tflite.quantize import MODES, calibration_images, check_modes, convert
+from keras_inception.tflite.rounding import compensate_rounding
 from keras_inception.tflite.runtime import INPUT, OUTPUT, SIGNATURE, custom_operators, float_operators, operators
 from keras_inception.tflite.saving import image_shape, trace, write_onnx, write_saved_model
 
@@ -102,6 +103,7 @@ def export(
     proof: Iterable[Any] | None = None,
     limits: Limits | None = None,
     selective: bool = False,
+    rounding: Literal["compensated", "nearest"] = "compensated",
     overwrite: bool = False,
 ) -> Export:
     """Exports a trained model to SavedModel and TFLite.
@@ -134,6 +136,8 @@ def export(
         limits: Limits of that verification.
         selective: Where the int8 file passes a limit of the proof, leave the layers that cost most float, as few as
             the limits allow; export.json names them. Needs `proof`, and the `quantizer` extra.
+        rounding: How the calibrated modes round weights: so that errors cancel on the calibration images (see
+            `keras_inception.tflite.rounding`), or each to the nearest step, which is quicker and less exact.
         overwrite: Whether an earlier export in `folder` may be replaced.
 
     Returns:
@@ -162,7 +166,11 @@ def export(
     if selective and (proof is None or "int8" not in chosen):
         raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
     held = None if proof is None else _collected(proof, shape)
-    images = calibration_images(calibration, shape) if any(MODES[mode].calibrated for mode in chosen) else None
+    calibrated = any(MODES[mode].calibrated for mode in chosen)
+    images = calibration_images(calibration, shape) if calibrated else None
+    if rounding not in ("compensated", "nearest"):
+        raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
+    compensated = calibrated and rounding == "compensated"
 
     with whole_folder(target, marker=MANIFEST, overwrite=overwrite) as partial:
         (partial / LABELS).write_text("".join(f"{name}\n" for name in names), "utf-8")
@@ -176,12 +184,13 @@ def export(
                 write_onnx(twin, partial / "model.onnx", names)
             rows.append(_describe(partial, "model.onnx", ONNX))
         contents: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        rounded = compensate_rounding(twin, images) if compensated and images is not None else twin
         for mode in chosen:
+            network = rounded if MODES[mode].calibrated else merged if MODES[mode].merged else twin
             with _one_sentence(mode), quiet():
-                content = convert(trace(merged if MODES[mode].merged else twin, mode, batch), mode, images)
-            contents[mode] = content, {}
+                contents[mode] = convert(trace(network, mode, batch), mode, images), {}
         if selective:
-            contents["int8"] = _selected(contents["int8"][0], twin, batch, images, held, limits)
+            contents["int8"] = _selected(contents["int8"][0], twin, rounded, batch, images, held, limits)
         if learning is not None:
             with _one_sentence(LEARNING), quiet():
                 content = learning_file(model, learning, preprocessing=raw)
@@ -211,6 +220,7 @@ def export(
             "preprocessing": preprocessing,
             "interpolation": interpolation,
             "calibration_images": 0 if images is None else len(images),
+            "rounding": rounding if calibrated else None,
             "files": rows,
         }  # fmt: skip
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
@@ -246,7 +256,13 @@ def _collected(proof: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.nd
 
 
 def _selected(
-    content: bytes, twin: keras.Model, batch: int | None, images: Any, held: Any, limits: Limits | None
+    content: bytes,
+    twin: keras.Model,
+    rounded: keras.Model,
+    batch: int | None,
+    images: Any,
+    held: Any,
+    limits: Limits | None,
 ) -> tuple[bytes, dict[str, Any]]:
     """The int8 file as it is where it keeps the limits, else one with float layers, and what export.json says of it."""
     from keras_inception.tflite.selective import opened, quantize_selectively
@@ -256,7 +272,7 @@ def _selected(
     if standard.accepts(opened(content)):
         return content, {"float_layers": []}
     with _one_sentence("int8"), quiet():
-        float_file = convert(trace(twin, "float32", batch), "float32", None)
+        float_file = convert(trace(rounded, "float32", batch), "float32", None)
     names = [layer.name for layer in twin.layers]
     chosen = quantize_selectively(float_file, images, standard.accepts, layer_names=names)
     return chosen.content, {"float_layers": list(chosen.float_layers)}

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError
+from keras_inception.tflite.metadata import compact
 from keras_inception.tflite.runtime import INPUT, OUTPUT
 from keras_inception.tflite.saving import constant_weights, image_shape
 
@@ -66,7 +67,7 @@ def learning_file(model: keras.Model, mode: TrunkMode = "dynamic", *, preprocess
         if mode == "float16":
             converter.target_spec.supported_types = [tf.float16]
         content: bytes = converter.convert()
-    return content
+    return compact(content)  # the trunk is in two of the signatures
 
 
 def _functions(trunk: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,35 +59,65 @@ def with_metadata(
         image_shape: Height, width and channels.
         output: What the file answers.
     """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    class AlignedBuffer(schema.BufferT):
-        """The generated writer forgets that the schema asks for aligned data."""
-
-        def Pack(self, builder: Any) -> Any:  # the name that the generated code calls
-            data = None if self.data is None else _bytes_vector(builder, bytes(self.data))
-            schema.BufferStart(builder)
-            if data is not None:
-                schema.BufferAddData(builder, data)
-            return schema.BufferEnd(builder)
-
-    model = schema.ModelT.InitFromPackedBuf(content)
-    for buffer in model.buffers:
-        buffer.__class__ = AlignedBuffer
-    entry, buffer = schema.MetadataT(), AlignedBuffer()
-    entry.name, entry.buffer = NAME, len(model.buffers)
-    buffer.data = _metadata(about, image_shape, output)
-    model.metadata = [*(model.metadata or ()), entry]
-    model.buffers.append(buffer)
-    builder = flatbuffers.Builder(len(content) + (1 << 16))
-    builder.Finish(model.Pack(builder), file_identifier=_MODEL_IDENTIFIER)
-
-    file = io.BytesIO(bytes(builder.Output()))
+    file = io.BytesIO(compact(content, {NAME: _metadata(about, image_shape, output)}))
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))
     return file.getvalue()
+
+
+def compact(content: bytes, metadata: dict[str, bytes] | None = None) -> bytes:
+    """Writes a TFLite file anew, every list of numbers once however often it occurs, with more metadata.
+
+    An int8 file repeats its zero points, eight bytes for every channel of every layer; a file with several signatures
+    repeats whole weights.
+
+    Args:
+        content: A TFLite file.
+        metadata: Buffers to add, by name.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    class SharingBuilder(flatbuffers.Builder):
+        """Writes a vector that was written before as a reference to that one."""
+
+        def __init__(self, size: int) -> None:
+            super().__init__(size)
+            self.written: dict[tuple[str, bytes], int] = {}
+
+        def CreateNumpyVector(self, x: Any) -> int:  # the name that the generated code calls
+            return self.once(str(x.dtype), x.tobytes(), lambda: super(SharingBuilder, self).CreateNumpyVector(x))
+
+        def once(self, kind: str, data: bytes, write: Callable[[], int]) -> int:
+            if (kind, data) not in self.written:
+                self.written[kind, data] = write()
+            return self.written[kind, data]
+
+    class AlignedBuffer(schema.BufferT):
+        """The generated writer forgets that the schema asks for aligned data."""
+
+        def Pack(self, builder: Any) -> Any:
+            if self.data is not None:
+                content = bytes(self.data)
+                data = builder.once("buffer", content, lambda: _bytes_vector(builder, content))
+            schema.BufferStart(builder)
+            if self.data is not None:
+                schema.BufferAddData(builder, data)
+            return schema.BufferEnd(builder)
+
+    model = schema.ModelT.InitFromPackedBuf(content)
+    model.metadata = [*(model.metadata or ())]
+    for name, data in (metadata or {}).items():
+        entry, buffer = schema.MetadataT(), schema.BufferT()
+        entry.name, entry.buffer, buffer.data = name, len(model.buffers), data
+        model.metadata.append(entry)
+        model.buffers.append(buffer)
+    for buffer in model.buffers:
+        buffer.__class__ = AlignedBuffer
+    builder = SharingBuilder(len(content) + (1 << 16))
+    builder.Finish(model.Pack(builder), file_identifier=_MODEL_IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def labels_of(path: str | Path) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def export(
     batch: int = 1,
     calibration: int = CALIBRATION_IMAGES,
     calibration_seed: int = 0,
+    rounding: Literal["compensated", "nearest"] = "compensated",
     about: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
     prove: FlagCreatePairsOff[bool] = False,
     selective: FlagCreatePairsOff[bool] = False,
@@ -58,6 +59,7 @@ def export(
         batch: Images a call of the TFLite files; 0 accepts any number.
         calibration: How many training images the integer files are calibrated on.
         calibration_seed: Seed of their choice.
+        rounding: How integer files round weights: so that errors cancel on those images, or each to the nearest step.
         about: What the files say of themselves: version, licence, author, description, name.
         prove: Hold the files against the network on its test images first, and write none where a limit is passed.
         selective: With --prove, leave the layers that cost most float where int8 passes a limit.
@@ -83,6 +85,7 @@ def export(
         onnx=onnx,
         learning=learning,
         batch=batch or None,
+        rounding=rounding,
         about=_about(about or {}),
         proof=opened.batches("test", count=VERIFICATION_IMAGES) if prove else None,
         limits=_limits(difference, agreement, accuracy_loss),
