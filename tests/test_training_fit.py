@@ -18,6 +18,7 @@ from keras_inception.training import DivergedError, Run, TrainConfig, evaluate, 
 from keras_inception.training.config import OptimizerConfig
 from keras_inception.training.evaluation import summarise
 from keras_inception.training.files import write_atomically
+from keras_inception.training.pipeline import names_of_step
 
 
 def quiet():
@@ -58,7 +59,7 @@ def test_the_run_folder_explains_itself(run, data):
     assert any((run.folder / "tensorboard").rglob("events.out.tfevents.*"))
     assert (run.folder / "class_names.txt").read_text() == "digit_0\ndigit_1\ndigit_2\n"
     assert (run.folder / "quarantine.txt").read_text() == (
-        f"{data / 'digit_1' / 'text.jpg'}\tnot a JPEG, PNG, GIF or BMP image\n"
+        f"{data / 'digit_1' / 'text.jpg'}\tnot a JPEG, PNG, GIF, BMP or WebP image\n"
     )
     environment = json.loads((run.folder / "environment.json").read_text())
     assert environment["seed"] == run.config.seed
@@ -81,7 +82,7 @@ def test_the_history_has_a_row_an_epoch_with_every_head(run):
 def test_away_from_a_terminal_there_is_one_line_an_epoch_and_one_a_bad_file(run, output):
     lines = output.getvalue().splitlines()
     assert len(lines) == 3
-    assert re.fullmatch(r"warning: left out .*text\.jpg: not a JPEG, PNG, GIF or BMP image", lines[0])
+    assert re.fullmatch(r"warning: left out .*text\.jpg: not a JPEG, PNG, GIF, BMP or WebP image", lines[0])
     assert re.match(r"epoch +1/2  loss \d+\.\d+  accuracy \d+\.\d+%  validation .* images/s  ", lines[1])
 
 
@@ -89,7 +90,11 @@ def test_the_report_stands_alone_and_names_what_was_missed(run):
     page = (run.folder / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "@import" not in page
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 7  # five curves, the confusion matrix and the reliability diagram
+    assert "Accuracy of the auxiliary heads" in page
+    for heading in ("Training images", "Confidence", "What the network looks at", "Misclassified images"):
+        assert f"<h2>{heading}</h2>" in page
+    assert page.count('class="smooth"') >= 6  # a map an explained image, two for a miss
     evaluation = json.loads((run.folder / "evaluation.json").read_text())
     assert f"{100 * evaluation['accuracy']:.2f}%" in page
     assert page.count("data:image/png") >= len(evaluation["misclassified"])
@@ -201,8 +206,10 @@ def test_an_occupied_run_folder_is_left_alone(copy):
 def test_an_older_run_survives_a_new_one_that_diverges(copy, tmp_path):
     before = same_files(copy.folder)
     config = dataclasses.replace(copy.config, optimizer=OptimizerConfig(learning_rate=1e30))
-    with pytest.raises(DivergedError, match=r"The loss must stay finite.*Received: (nan|inf) in epoch 1, step \d of 6"):
+    with pytest.raises(DivergedError, match=r"The loss must stay finite.*Received: (nan|inf) in epoch 1, ") as caught:
         train(config, copy.folder, overwrite=True, console=quiet())
+    step, images = re.search(r"step (\d) of 6, on the images (.*)$", str(caught.value)).groups()
+    assert images.split(", ") == names_of_step(copy.splits.train, config, 0, int(step) - 1)
     assert same_files(copy.folder) == before
     assert {path.name for path in tmp_path.iterdir()} == {"copy", ".copy.partial"}
 
