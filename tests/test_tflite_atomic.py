@@ -1,5 +1,6 @@
 """A folder appears whole or not at all: failures, kills, and what must not be overwritten."""
 
+import os
 import random
 import subprocess
 import sys
@@ -131,3 +132,41 @@ def test_a_folder_that_is_being_written_is_not_cleared_away(tmp_path: Path):
         (first / "marker").write_text("first")
         (tmp_path / "out" / "marker").unlink()
     assert (tmp_path / "out" / "marker").read_text() == "first"
+
+
+# Exports into a file system that has room for the first export and not for the next ones.
+FULL_DISK = """
+import sys
+import keras
+from tflite_helpers import tiny
+from keras_inception.tflite import Export, ExportError, export
+folder = sys.argv[1] + "/out"
+export(tiny(), folder, modes="float32", saved_model=False)
+large = tiny(last=keras.layers.Dense(50_000))
+for options in ({"modes": "float32", "saved_model": False}, {"modes": (), "saved_model": True}):
+    try:
+        export(large, folder, overwrite=True, **options)
+    except ExportError as error:
+        print(error)
+files = Export.open(folder).files
+print(list(files), files["float32"].stat().st_size > 0, sorted(__import__("os").listdir(sys.argv[1])))
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_the_old_export_stays(tmp_path: Path):
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets no user make name spaces")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "script.py").write_text(FULL_DISK)
+    script = f"mount -t tmpfs -o size=1m none {disk}; {sys.executable} {tmp_path}/script.py {disk}"
+    result = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    *sentences, rest = result.stdout.splitlines()
+    assert sentences == [f"The disk of the output folder is full. Received: {disk}/out."] * 2, result.stderr
+    assert rest == "['float32'] True ['out']"
