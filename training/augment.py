@@ -43,15 +43,15 @@ def crop_window(shape: tf.Tensor, draws: tf.Tensor, settings: AugmentConfig) -> 
     image's, its aspect ratio between 1 / `max_aspect` and `max_aspect`, here evenly in its logarithm. Areas that do not
     fit into the image at that ratio are never drawn, so no draw is repeated.
     """
-    drawn = _named(draws)
+    area, aspect, top, left = tf.unstack(draws[:4])
     height, width = tf.unstack(tf.cast(shape, tf.float32))
-    aspect = tf.exp((2 * drawn["aspect"] - 1) * math.log(settings.max_aspect))
+    aspect = tf.exp((2 * aspect - 1) * math.log(settings.max_aspect))
     largest = tf.minimum(height * width, tf.minimum(width * width / aspect, height * height * aspect))
     smallest = tf.minimum(settings.min_area * height * width, largest)
-    area = smallest + drawn["area"] * (largest - smallest)
-    size = tf.round(tf.sqrt(tf.stack([area / aspect, area * aspect])))
-    size = tf.clip_by_value(size, 1.0, tf.stack([height, width]))
-    begin = tf.floor(tf.stack([drawn["top"], drawn["left"]]) * (tf.stack([height, width]) - size + 1))
+    area = smallest + area * (largest - smallest)
+    whole = tf.stack([height, width])
+    size = tf.clip_by_value(tf.round(tf.sqrt(tf.stack([area / aspect, area * aspect]))), 1.0, whole)
+    begin = tf.floor(tf.stack([top, left]) * (whole - size + 1))
     return tf.cast(tf.concat([begin, size], axis=0), tf.int32)
 
 

@@ -185,13 +185,13 @@ def _to_pixels(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     return tf.ensure_shape(image, (config.model.image_size, config.model.image_size, config.model.channels))
 
 
-def _cached_pictures(images: Any, config: TrainConfig, budget: int) -> AnyImages:
+def _cached_pictures(images: AnyImages, config: TrainConfig, budget: int) -> AnyImages:
     """Keeps whole pictures where they fit, which the mean size of the first ones foretells."""
     count, total = len(images.labels), 0
     pictures: list[np.ndarray] = []
     shapes: list[tuple[int, ...]] = []
     if not budget:
-        return images  # type: ignore[no-any-return]
+        return images
     decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=_parallel(config))
     for picture in _finish(decoded, config).as_numpy_iterator():
         pictures.append(picture.ravel())
@@ -199,7 +199,7 @@ def _cached_pictures(images: Any, config: TrainConfig, budget: int) -> AnyImages
         shapes.append(picture.shape)
         expected = total / len(pictures) * count if len(pictures) >= min(_SAMPLE, count) else total
         if expected > budget:
-            return images  # type: ignore[no-any-return]
+            return images
     starts = np.concatenate([[0], np.cumsum([len(picture) for picture in pictures])[:-1]]).astype(np.int64)
     return PictureImages(
         np.concatenate(pictures), starts, np.array(shapes, np.int64), images.labels, images.names, images.weights

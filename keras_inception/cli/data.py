@@ -17,7 +17,7 @@ from keras_inception.cli import tables
 from keras_inception.cli.arguments import Json
 
 if TYPE_CHECKING:
-    from keras_inception.training.scan import Scan
+    from keras_inception.training.scanning import Scan
 
 NAMED = 20
 
