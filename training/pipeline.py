@@ -5,8 +5,6 @@ the next epoch's first batches are prepared while the last one's are still being
 end: a quarter of the memory and of the way to a GPU; networks cast them.
 """
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
