@@ -137,6 +137,7 @@ def operator_names(content: bytes) -> list[str]:
         graph.Tensors(graph.Operators(j).Outputs(0)).Name().decode()
         for graph in _graphs(_model(content))
         for j in range(graph.OperatorsLength())
+        if graph.Operators(j).OutputsLength()
     ]
 
 
@@ -149,6 +150,8 @@ def float_operators(content: bytes) -> dict[str, int]:
     for graph in _graphs(model):
         for j in range(graph.OperatorsLength()):
             operator = graph.Operators(j)
+            if not operator.OutputsLength():  # such as the assignment of a variable
+                continue
             name = _operator_name(model.OperatorCodes(operator.OpcodeIndex()))
             kind = graph.Tensors(operator.Outputs(0)).Type()
             if kind == schema.TensorType.FLOAT32 and name not in ("DEQUANTIZE", "CAST"):
