@@ -7,8 +7,9 @@ Without `--model.weights`, released weights are downloaded. The last four bottle
 batch norms keep their statistics throughout (see the guide to fine-tuning). Cross-validation on the training images
 (three folds) gave 90.2 % with the classifier alone and 95.2 % with the last bottleneck as well.
 
-Time: 4 minutes 20 seconds for everything on 2 cores of an AMD EPYC that others used as well, 325 seconds of CPU time.
-Accuracy: 97.6 % on the 170 images of the validation folder (166 right), which training does not see, with seed 0.
+Time: 6 minutes 38 seconds for everything on 2 cores of an AMD EPYC that were shared with other work, 266 seconds of
+CPU time.
+Accuracy: 97.1 % on the 170 images of the validation folder (165 right), which training does not see, with seed 0.
 """
 
 from keras_inception.training.config import (
