@@ -72,11 +72,13 @@ def fit_network(
             return "there is no checkpoint yet"
         return f"the last good checkpoint is {folder.folder / places[-1].name}"
 
-    steps, record, speed, stop = Steps(per_epoch, start), Record(), Speed(per_epoch * batch_size), StopRequest(devices)
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    stop = StopRequest(enabled=on_tensorflow and devices.workers == 1)
+    steps, record, speed = Steps(per_epoch, start), Record(), Speed(per_epoch * batch_size)
     progress = ShowProgress(console, config.epochs, steps, batch_size)
     nan = StopOnNaN(steps, last_good, images_of)
     callbacks: list[keras.callbacks.Callback] = [steps, nan, speed, record]
-    if keras.backend.backend() == "tensorflow":
+    if on_tensorflow:
         save = SaveState(trainer, folder, config.checkpoint, steps, record, speed, stop, say_where, devices)
         callbacks.append(save)
         if checkpoint:

@@ -30,17 +30,20 @@ from keras_inception.training.trainer import Trainer
 class StopRequest:
     """Notes SIGTERM and Ctrl-C while training runs, so that the step in progress ends and is saved.
 
-    A second Ctrl-C interrupts at once. Python hands signals to the main thread alone: in others nothing is noted. Nor
-    is it among several workers, which could not agree on the step.
+    A second Ctrl-C interrupts at once. Python hands signals to the main thread alone: in others nothing is noted.
+
+    Args:
+        enabled: False leaves signals to end the process, as where nothing is saved, or by workers that could not agree
+            on the step.
     """
 
-    def __init__(self, devices: Devices) -> None:
-        self.devices = devices
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
         self.received: signal.Signals | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if self.devices.workers == 1 and threading.current_thread() is threading.main_thread():
+        if self.enabled and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
         return self
