@@ -87,7 +87,7 @@ def test_an_app_teaches_released_weights_its_own_flowers(shared: Path, tmp_path:
 
     def read(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         paths = [p for name in classes for p in sorted((shared / "data/flowers17" / part / name).iterdir())[:count]]
-        pictures = [fit(decode_bytes(path.read_bytes(), 3), (224, 224, 3), "bilinear").numpy() for path in paths]
+        pictures = [fit(decode_bytes(path.read_bytes(), 3), (224, 224, 3)).numpy() for path in paths]
         return np.stack(pictures), np.repeat(np.arange(len(classes)), count)
 
     trunk = ki.MobileNetV2(weights=shared / "weights/mobilenet_v2_1.0_224.h5", classes=1000, include_preprocessing=True)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tflite_helpers import CLASSES, answers, digits, narrow, two_headed
+from tflite_helpers import CLASSES, answers, digits, narrow, tiny, two_headed
 
 import keras_inception as ki
 import keras_inception.tflite as kt
@@ -123,3 +123,25 @@ def test_bad_input_is_one_sentence(case: str, predictor: kt.Predictor, tmp_path:
 def test_no_pictures_are_no_predictions(predictor: kt.Predictor):
     assert predictor.batch([]) == []
     assert predictor.probabilities(IMAGES[:0]).shape == (0, 10)
+
+
+def test_a_central_crop_is_the_same_in_training_saved_model_and_predictor(tmp_path: Path):
+    from keras_inception.training.config import ModelConfig, PipelineConfig, TrainConfig
+    from keras_inception.training.pipeline import prepare
+
+    picture = np.random.default_rng(0).integers(0, 256, (90, 70, 1), dtype=np.uint8)
+    encoded = tf.io.encode_png(picture).numpy()
+    config = TrainConfig(
+        model=ModelConfig(image_size=32, channels=1),
+        pipeline=PipelineConfig(central_crop=0.75, interpolation="bicubic"),
+    )
+    expected = prepare(tf.constant(picture), config).numpy()
+    export = kt.export(tiny(), tmp_path / "out", modes=(), interpolation="bicubic", central_crop=0.75)
+    predict = kt.Predictor(export)
+    np.testing.assert_array_equal(predict.prepare(encoded), expected)
+    served = tf.saved_model.load(str(export.files["saved_model"])).signatures["serve_encoded"]
+    answer = served(encoded=tf.constant([encoded]))["predictions"].numpy()[0]
+    np.testing.assert_allclose(answer, predict(encoded).probabilities, atol=1e-6)
+    assert not np.array_equal(kt.Predictor(export, central_crop=1.0).prepare(encoded), expected)
+    with pytest.raises(kt.ExportError, match="a share above 0"):
+        kt.Predictor(export, central_crop=0.0)

@@ -9,7 +9,7 @@ from tflite_helpers import answers
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception.tflite.pictures import decode
+from keras_inception.tflite.pictures import Fitting, decode
 from keras_inception.tflite.runtime import LiteRTModel
 
 pytestmark = pytest.mark.slow
@@ -22,10 +22,8 @@ def photographs(shared: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
         index_of = {row["wnid"]: int(row["index"]) for row in csv.DictReader(file)}
     paths = sorted((shared / "data/imagenet_sample").glob("*.jpg"))
     paths = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
-    whole = round(size / 0.875)  # as the released networks are evaluated: the central 87.5 % of the shorter side
-    edge = (whole - size) // 2
-    pictures = [decode(path.read_bytes(), (whole, whole, 3), "bilinear").numpy() for path in paths]
-    images = np.stack(pictures)[:, edge : edge + size, edge : edge + size]
+    fitting = Fitting(central_crop=0.875)  # as the released networks are evaluated
+    images = np.stack([decode(path.read_bytes(), (size, size, 3), fitting).numpy() for path in paths])
     return images, np.array([index_of[path.stem] for path in paths])
 
 

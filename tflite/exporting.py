@@ -22,7 +22,7 @@ from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError, quiet
 from keras_inception.tflite.learning import TrunkMode, learning_file
 from keras_inception.tflite.metadata import LABELS, About, with_metadata
-from keras_inception.tflite.pictures import check_interpolation
+from keras_inception.tflite.pictures import Fitting
 from keras_inception.tflite.quantize import MODES, calibration_images, check_modes, convert
 from keras_inception.tflite.rounding import compensate_rounding
 from keras_inception.tflite.runtime import INPUT, OUTPUT, SIGNATURE, custom_operators, float_operators, operators
@@ -97,6 +97,7 @@ def export(
     learning: TrunkMode | None = None,
     preprocessing: str | None = None,
     interpolation: str = "bilinear",
+    central_crop: float = 1.0,
     batch: int | None = 1,
     output: Literal["probabilities", "logits"] = "probabilities",
     about: About | None = None,
@@ -127,6 +128,7 @@ def export(
         preprocessing: Name of the preprocessing for a model without one inside (as in
             `keras_inception.preprocess_input`); `"none"` where the model truly takes raw pixels.
         interpolation: How `serve_encoded` and `Predictor` resize pictures: as in the training's pipeline.
+        central_crop: Which share of the shorter side they keep.
         batch: Batch size of the TFLite files. GPU and NPU delegates want a fixed one; None accepts any.
         output: Whether the files answer probabilities or logits.
         about: What the .tflite files say of themselves: name, version, licence. Their metadata also holds the labels,
@@ -152,7 +154,7 @@ def export(
     if not (chosen or saved_model or onnx or learning):
         raise ExportError("An export needs at least one mode, the SavedModel or another file. Received: none.")
     check_target(target, marker=MANIFEST, overwrite=overwrite)
-    check_interpolation(interpolation)
+    fitting = Fitting(interpolation, central_crop)
     _require_tensorflow()
     raw = None if preprocessing == "none" else preprocessing
     twin = deploy(model, preprocessing=raw, output=output, fold=True)
@@ -177,7 +179,7 @@ def export(
         rows = []
         if saved_model:
             with _one_sentence("SavedModel"), quiet():
-                write_saved_model(twin, partial / SAVED_MODEL, interpolation)
+                write_saved_model(twin, partial / SAVED_MODEL, fitting)
             rows.append(_describe(partial, SAVED_MODEL, SAVED_MODEL))
         if onnx:
             with _one_sentence("ONNX"), quiet():
@@ -218,7 +220,7 @@ def export(
             },
             "output": {"name": OUTPUT, "dtype": "float32", "classes": classes, "kind": output},
             "preprocessing": preprocessing,
-            "interpolation": interpolation,
+            **asdict(fitting),
             "calibration_images": 0 if images is None else len(images),
             "rounding": rounding if calibrated else None,
             "files": rows,
@@ -268,7 +270,8 @@ def _selected(
     from keras_inception.tflite.selective import opened, quantize_selectively
     from keras_inception.tflite.verification import Limits, Standard
 
-    standard = Standard(twin, *held, limits or Limits())
+    pictures, labels = held
+    standard = Standard(twin, pictures, labels, limits or Limits())
     if standard.accepts(opened(content)):
         return content, {"float_layers": []}
     with _one_sentence("int8"), quiet():

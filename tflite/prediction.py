@@ -15,7 +15,7 @@ from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError
 from keras_inception.tflite.exporting import MANIFEST, SAVED_MODEL, Export, check_class_names
 from keras_inception.tflite.metadata import labels_of
-from keras_inception.tflite.pictures import check_interpolation, decode, fit
+from keras_inception.tflite.pictures import Fitting, decode, fit
 from keras_inception.tflite.quantize import MODES
 from keras_inception.tflite.runtime import OUTPUT, LiteRTModel, open_saved_model
 from keras_inception.tflite.saving import image_shape, trace
@@ -60,6 +60,7 @@ class Predictor:
         class_names: Names of the classes; None: those in the export or in the file, or the indices of a model's.
         preprocessing: For a Keras model without one inside: its name (as in `keras_inception.preprocess_input`).
         interpolation: How pictures are resized; None: as the export says, or bilinear.
+        central_crop: Which share of a picture's shorter side is kept; None: as the export says, or all of it.
         batch_size: Pictures a call of the network, where there are more.
 
     Raises:
@@ -80,6 +81,7 @@ class Predictor:
         *,
         preprocessing: str | None = None,
         interpolation: str | None = None,
+        central_crop: float | None = None,
         batch_size: int = 32,
     ) -> None:
         if batch_size < 1:
@@ -91,10 +93,12 @@ class Predictor:
         self._network, shape, classes, known = _open(model, preprocessing)
         self.image_shape: tuple[int, int, int] = shape
         self.class_names = tuple(check_class_names(known if class_names is None else class_names, classes))
-        if interpolation is None:
-            interpolation = model.manifest.get("interpolation") if isinstance(model, Export) else None
+        given: dict[str, Any] = {"interpolation": interpolation, "central_crop": central_crop}
+        known_of = model.manifest if isinstance(model, Export) else {}
+        chosen = {name: known_of.get(name) if value is None else value for name, value in given.items()}
+        fitting = Fitting(**{name: value for name, value in chosen.items() if value is not None})
         self._batch_size = batch_size
-        self._decode, self._fit = _preparation(self.image_shape, check_interpolation(interpolation or "bilinear"))
+        self._decode, self._fit = _preparation(self.image_shape, fitting)
 
     def __call__(self, picture: Picture) -> Prediction:
         """Says what one picture shows.
@@ -195,12 +199,12 @@ def _compiled(twin: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     return lambda pixels: function(tf.constant(pixels))[OUTPUT].numpy()
 
 
-def _preparation(shape: tuple[int, int, int], interpolation: str) -> tuple[Any, Any]:
+def _preparation(shape: tuple[int, int, int], fitting: Fitting) -> tuple[Any, Any]:
     """Compiled `decode` and `fit`, traced once for pictures of all sizes."""
     import tensorflow as tf
 
     any_size = tf.TensorSpec((None, None, shape[-1]), tf.float32)
     return (
-        tf.function(lambda content: decode(content, shape, interpolation), [tf.TensorSpec((), tf.string)], False),
-        tf.function(lambda image: fit(image, shape, interpolation), [any_size], False),
+        tf.function(lambda content: decode(content, shape, fitting), [tf.TensorSpec((), tf.string)], False),
+        tf.function(lambda image: fit(image, shape, fitting), [any_size], False),
     )

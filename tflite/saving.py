@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.pictures import decode
+from keras_inception.tflite.pictures import Fitting, decode
 from keras_inception.tflite.quantize import MODES
 from keras_inception.tflite.runtime import INPUT, OUTPUT, SIGNATURE
 
@@ -56,7 +56,7 @@ def trace(twin: keras.Model, mode: str, batch: int | None) -> Any:
     return tf.function(serve, input_signature=[spec], autograph=False).get_concrete_function()
 
 
-def write_saved_model(twin: keras.Model, folder: Path, interpolation: str = "bilinear") -> None:
+def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting) -> None:
     """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
 
     Files are prepared as evaluation prepares them: see `keras_inception.tflite.pictures.fit`.
@@ -64,7 +64,7 @@ def write_saved_model(twin: keras.Model, folder: Path, interpolation: str = "bil
     Args:
         twin: A model that `deploy` returned.
         folder: Where to write.
-        interpolation: How files are resized.
+        fitting: How files are made to fit.
     """
     import tensorflow as tf
 
@@ -74,7 +74,7 @@ def write_saved_model(twin: keras.Model, folder: Path, interpolation: str = "bil
         return {OUTPUT: twin(tf.cast(images, tf.float32), training=False)}
 
     def decoded(content: Any) -> Any:
-        return decode(content, (height, width, channels), interpolation)
+        return decode(content, (height, width, channels), fitting)
 
     def from_files(encoded: Any) -> dict[str, Any]:
         return from_pixels(tf.map_fn(decoded, encoded, fn_output_signature=tf.uint8))

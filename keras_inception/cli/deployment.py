@@ -174,6 +174,7 @@ def export_run(run: "Run", folder: Path, **options: Any) -> "Export":
         "calibration": run.batches("train", count=CALIBRATION_IMAGES),
         "class_names": run.class_names,
         "interpolation": run.config.pipeline.interpolation,
+        "central_crop": run.config.pipeline.central_crop,
     }
     return tflite.export(run.model(), folder, **{**defaults, **options})
 
