@@ -32,9 +32,10 @@ def launch(workers: int, command: Sequence[str]) -> int:
         processes = []
         for index in range(workers):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": files.enter_context(errors[index].open("wb"))}
             environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
-            processes.append(subprocess.Popen(command, env=environment, **(quiet if index else {})))
+            stdout = subprocess.DEVNULL if index else None
+            stderr = files.enter_context(errors[index].open("wb")) if index else None
+            processes.append(subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr))
         try:
             with _raising_at_sigterm():
                 codes = _wait(processes)

@@ -107,7 +107,7 @@ class SaveState(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.trainer, self.folder, self.settings, self.steps = trainer, folder, settings, steps
-        self.parts = {"record": record, "speed": speed}
+        self.parts: dict[str, Record | Speed] = {"record": record, "speed": speed}
         self.record, self.stop, self.on_stop, self.devices = record, stop, on_stop, devices
         self.saved_at, self.saved_step = time.monotonic(), steps.done
         self.metrics: list[np.ndarray] | None = None
