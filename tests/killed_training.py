@@ -16,6 +16,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,10 +48,16 @@ def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_he
     return keras.Model(image, outputs, name="tiny")
 
 
-registry.register(
-    dataclasses.replace(registry.get_entry("inception_v1"), name="tiny", builder="killed_training:tiny_network",
-                        aux_heads={"aux1": 0.3})
-)  # fmt: skip
+@contextmanager
+def tiny_registered() -> Iterator[None]:
+    """Has the registry know the tiny network; afterwards it is as before, for other tests of the process."""
+    like = registry.get_entry("inception_v1")
+    builder, heads = "killed_training:tiny_network", {"aux1": 0.3}
+    registry.register(dataclasses.replace(like, name="tiny", builder=builder, aux_heads=heads))
+    try:
+        yield
+    finally:
+        del registry._ENTRIES["tiny"]
 
 
 def config(**changes):
@@ -138,4 +146,5 @@ def main(folder: Path, runs: int, kills: int) -> None:
 
 if __name__ == "__main__":
     sys.modules["killed_training"] = sys.modules[__name__]
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    with tiny_registered():
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from killed_training import config
+from killed_training import config, tiny_registered
 from rich.console import Console
 
 from keras_inception.cli import main
@@ -24,6 +24,13 @@ from keras_inception.training.checkpoints import CheckpointFolder, Place, find_d
 
 SCRIPT = Path(__file__).with_name("killed_training.py")
 TIMES = {"images_per_second", "seconds"}
+
+
+@pytest.fixture(autouse=True)
+def tiny():
+    """The tiny network, while a test of this file runs."""
+    with tiny_registered():
+        yield
 
 
 def train_and_kill(folder: Path, runs: int, kills: int) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from killed_training import config
+from killed_training import config, tiny_registered
 
 from keras_inception.training.checkpoints import CheckpointFolder, Place
 from keras_inception.training.config import ScheduleConfig
@@ -13,6 +13,13 @@ from keras_inception.training.objective import build_model, make_objective
 from keras_inception.training.trainer import make_trainer, steps_per_execution
 
 BATCHES, SIZE = 6, 16
+
+
+@pytest.fixture(autouse=True)
+def tiny():
+    """The tiny network, while a test of this file runs."""
+    with tiny_registered():
+        yield
 
 
 def batches(seed: int = 0):

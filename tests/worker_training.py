@@ -64,7 +64,8 @@ def main(kind: str, folder: Path) -> None:
     killed_training.tiny_network = without_dropout(killed_training.tiny_network)
     sys.modules["killed_training"] = killed_training
     run = folder / "run"
-    _ = fit.resume(run) if run.exists() else fit.train(config, run)
+    with killed_training.tiny_registered():
+        _ = fit.resume(run) if run.exists() else fit.train(config, run)
     # Keras's logs hold an epoch's mean so far.
     losses = [mean * (i % 10 + 1) - (means[i - 1] * (i % 10) if i % 10 else 0) for i, mean in enumerate(means)]
     if '"index": 0' in os.environ.get("TF_CONFIG", '"index": 0'):

@@ -204,7 +204,7 @@ class TrainConfig:
     """Steps run in one call into the backend."""
     deterministic: Literal["auto", "yes", "no"] = "auto"
     """TensorFlow's deterministic kernels: the same seed gives the same weights, bit for bit. auto: wherever there is no
-    GPU, since they cost nothing on CPUs."""
+    GPU, on which they cost time."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)

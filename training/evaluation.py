@@ -132,6 +132,7 @@ def evaluate(
     """
     check_crops(crops)
     runs = [run] if isinstance(run, Run) else list(run)
+    networks = [member.model() for member in runs]  # before the data: a run that is at odds with itself ends here
     opened = [_images(member, split, data) for member in runs]
     _check_ensemble(runs, opened)
     images, class_names = opened[0], runs[0].class_names
@@ -140,10 +141,8 @@ def evaluate(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(runs) * len(images.labels))
         probabilities = np.zeros((len(images.labels), len(class_names)), np.float32)
-        for member, its_images in zip(runs, opened, strict=True):
-            predicted = predict(
-                member.model(), its_images, member.config, crops, lambda count: progress.advance(task, count)
-            )
+        for member, network, its_images in zip(runs, networks, opened, strict=True):
+            predicted = predict(network, its_images, member.config, crops, lambda count: progress.advance(task, count))
             probabilities += predicted / len(runs)
 
     places = np.flatnonzero(kept)
