@@ -152,7 +152,7 @@ def test_a_gradient_reaches_every_trainable_variable(network):
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize(
     "name",  # grouped convolutions without a graph around them are slow
-    [pytest.param(name, marks=[pytest.mark.slow] if name.startswith("resnext") else []) for name in NETWORKS],
+    [pytest.param(n, marks=[pytest.mark.slow] if n.startswith(("resnext", "shuffle")) else []) for n in NETWORKS],
 )
 def test_a_training_step_in_mixed_precision(name, policy):
     keras.config.set_dtype_policy(policy)

@@ -38,7 +38,7 @@ def smallest(case: str) -> tuple[keras.Model, np.ndarray]:
 
 
 LEAST_CORRELATION = {"float16": 0.99, "dynamic": 0.8, "int8": 0.7}  # of random layers; trained ones come closer
-SLOW = {"inception_v4", "inception_resnet_v1", "inception_resnet_v2", "resnext101"}  # their sisters stand for them
+SLOW = {"inception_v4", "inception_resnet_v1", "inception_resnet_v2", "resnext50", "resnext101", "xception"}
 FAST_OR_SLOW = [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
 
 

@@ -50,6 +50,7 @@ def test_rounding_errors_cancel(kind: str):
     assert error < 0.7 * usual
 
 
+@pytest.mark.slow
 def test_an_int8_file_comes_closer_to_the_network():
     model = kt.deploy(fitted(), output="logits", fold=True)
     rounded = compensate_rounding(model, IMAGES[:60])

@@ -203,6 +203,7 @@ def test_an_occupied_run_folder_is_left_alone(copy):
     assert same_files(copy.folder) == before
 
 
+@pytest.mark.slow
 def test_an_older_run_survives_a_new_one_that_diverges(copy, tmp_path):
     before = same_files(copy.folder)
     config = dataclasses.replace(copy.config, optimizer=OptimizerConfig(learning_rate=1e30))

@@ -34,7 +34,11 @@ CASES = {
 }
 
 
-SLOW = {"timm__inception_resnet_v2", "timm__inception_v3"}  # the networks and their other sources are tested anyway
+SLOW = {
+    "timm__inception_resnet_v2",
+    "timm__inception_v3",
+    "slim__inception_v4",
+}  # the networks and their other sources are tested anyway
 PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
 
 

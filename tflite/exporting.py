@@ -21,6 +21,7 @@ from keras_inception.tflite.atomic import check_target, whole_folder
 from keras_inception.tflite.deployment import deploy
 from keras_inception.tflite.errors import ExportError, quiet
 from keras_inception.tflite.learning import TrunkMode, learning_file
+from keras_inception.tflite.merge import convolve_pools
 from keras_inception.tflite.metadata import LABELS, About, with_metadata
 from keras_inception.tflite.pictures import Fitting
 from keras_inception.tflite.quantize import MODES, calibration_images, check_modes, convert
@@ -158,8 +159,6 @@ def export(
     _require_tensorflow()
     raw = None if preprocessing == "none" else preprocessing
     twin = deploy(model, preprocessing=raw, output=output, fold=True)
-    merge = any(MODES[mode].merged for mode in chosen)
-    merged = deploy(model, preprocessing=raw, output=output, fold=True, merge=True) if merge else twin
     if preprocessing is None:
         _check_preprocessing(twin)
     about = replace(about or About(), name=(about and about.name) or model.name)
@@ -186,13 +185,14 @@ def export(
                 write_onnx(twin, partial / "model.onnx", names)
             rows.append(_describe(partial, "model.onnx", ONNX))
         contents: dict[str, tuple[bytes, dict[str, Any]]] = {}
-        rounded = compensate_rounding(twin, images) if compensated and images is not None else twin
         for mode in chosen:
-            network = rounded if MODES[mode].calibrated else merged if MODES[mode].merged else twin
+            network = _shaped(model, twin, MODES[mode].shape, {"preprocessing": raw, "output": output})
+            if MODES[mode].calibrated and compensated and images is not None:
+                network = compensate_rounding(network, images)
             with _one_sentence(mode), quiet():
                 contents[mode] = convert(trace(network, mode, batch), mode, images), {}
-        if selective:
-            contents["int8"] = _selected(contents["int8"][0], twin, rounded, batch, images, held, limits)
+            if mode == "int8" and selective:
+                contents[mode] = _selected(contents[mode][0], twin, network, batch, images, held, limits)
         if learning is not None:
             with _one_sentence(LEARNING), quiet():
                 content = learning_file(model, learning, preprocessing=raw)
@@ -249,6 +249,13 @@ def size(path: Path) -> int:
 
 def _describe(folder: Path, name: str, mode: str) -> dict[str, Any]:
     return {"mode": mode, "file": name, "size": size(folder / name), "sha256": sha256(folder / name)}
+
+
+def _shaped(model: keras.Model, twin: keras.Model, shape: str, options: dict[str, Any]) -> keras.Model:
+    """The twin in the shape that a mode computes fastest."""
+    if shape == "merged":
+        return deploy(model, fold=True, merge=True, **options)
+    return convolve_pools(twin) if shape == "convolved" else twin
 
 
 def _collected(proof: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:

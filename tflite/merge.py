@@ -45,9 +45,10 @@ def merge_branches(twin: keras.Model) -> keras.Model:
     - An average pool of stride 1 before a 1x1 convolution moves behind it, where it averages fewer channels. Both are
       linear and Keras's pool leaves padding out of its averages, so that they commute, bias included.
 
-    The first saves reading the input several times, the second most of the pool. They pay in float arithmetic on CPUs.
-    An integer file should not have the pools moved: the sum before the activation has a wider range than the one after
-    it, and its eight bits become coarser (docs/performance.md has the figures).
+    The first saves reading the input several times, the second most of the pool. It pays in dynamic-range files, whose
+    activations are quantised anew for every convolution; docs/performance.md has the figures. An integer file should
+    not have its pools moved: the sum before the activation has a wider range than the one after it, and its eight bits
+    become coarser.
 
     Args:
         twin: A model that `deploy` returned with folded batch normalisations.
@@ -78,6 +79,38 @@ def merge_branches(twin: keras.Model) -> keras.Model:
             model.get_layer(layer.name).set_weights(layer.get_weights())
     for group in groups:
         group.take_weights()
+    model.trainable = False
+    return model
+
+
+def convolve_pools(twin: keras.Model) -> keras.Model:
+    """Returns a model whose average pools are depthwise convolutions with equal weights, which compute the same.
+
+    LiteRT's fast integer kernels (XNNPACK's) have depthwise convolutions and no average pool; an int8 file falls back
+    for every pool otherwise. A pool leaves padding out of its averages: where it pads, the convolution's answer is
+    scaled by the share of the window that lies inside.
+
+    Args:
+        twin: A model that `deploy` returned.
+    """
+
+    def call(layer: Any, *inputs: Any, **options: Any) -> Any:
+        if type(layer) is not keras.layers.AveragePooling2D or None in inputs[0].shape[1:]:
+            return layer(*inputs, **options)
+        equal = keras.initializers.Constant(1 / np.prod(layer.pool_size))
+        arguments: dict[str, Any] = {"strides": layer.strides, "padding": layer.padding, "use_bias": False}
+        convolution = keras.layers.DepthwiseConv2D(
+            layer.pool_size, depthwise_initializer=equal, dtype="float32", name=layer.name, **arguments
+        )
+        answer = convolution(inputs[0])
+        inside = keras.layers.DepthwiseConv2D(layer.pool_size, depthwise_initializer=equal, **arguments)
+        share = np.asarray(inside(np.ones((1, *inputs[0].shape[1:3], 1), "float32")))
+        return answer if share.min() > 1 - 1e-5 else answer * keras.ops.convert_to_tensor(1 / share)
+
+    model = keras.models.clone_model(twin, clone_function=_clone, call_function=call)
+    for layer in twin.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
     model.trainable = False
     return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,22 +19,23 @@ class Mode:
         calibrated: Whether representative images are needed.
         pixels_by_converter: Whether the file takes uint8 because the converter quantises its float input, with scale
             1 and zero point 0; otherwise a cast inside the graph reads the pixels.
-        merged: Whether parallel branches are merged (see `deploy`): where that measures faster and costs no accuracy.
+        shape: What is done to the folded network because it measures faster in this mode: `"merged"` branches (see
+            `keras_inception.tflite.merge.merge_branches`), `"convolved"` pools (`convolve_pools`), or nothing.
         summary: One line for tables and documentation.
     """
 
     calibrated: bool
     pixels_by_converter: bool
-    merged: bool
+    shape: Literal["", "merged", "convolved"]
     summary: str
 
 
 MODES = {
-    "float32": Mode(False, False, True, "float32 weights and arithmetic: the reference"),
-    "float16": Mode(False, False, True, "float16 weights, half the size; GPUs compute in float16, CPUs in float32"),
-    "dynamic": Mode(False, False, False, "int8 weights, a quarter of the size; activations quantised on the fly"),
-    "int8": Mode(True, True, False, "int8 weights and activations: CPUs, DSPs and NPUs"),
-    "int16x8": Mode(True, False, False, "int8 weights, int16 activations: where int8 loses too much"),
+    "float32": Mode(False, False, "", "float32 weights and arithmetic: the reference"),
+    "float16": Mode(False, False, "", "float16 weights, half the size; GPUs compute in float16, CPUs in float32"),
+    "dynamic": Mode(False, False, "merged", "int8 weights, a quarter of the size; activations quantised on the fly"),
+    "int8": Mode(True, True, "convolved", "int8 weights and activations: CPUs, DSPs and NPUs"),
+    "int16x8": Mode(True, False, "", "int8 weights, int16 activations: where int8 loses too much"),
 }
 
 
