@@ -154,6 +154,7 @@ def test_evaluate_prints_the_accuracy_and_writes_it(command: Command, run: Path)
     assert json.loads((run / "evaluation.json").read_text())["accuracy"] == result["accuracy"]
 
 
+@pytest.mark.slow
 def test_evaluate_takes_crops_several_runs_and_what_to_leave_out(command: Command, run: Path):
     code, out, _ = command("evaluate", run, run, "--crops", "10", "--without", "3", "--json")
     result = json.loads(out)

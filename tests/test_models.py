@@ -51,8 +51,11 @@ def without_weights():
 
 
 @pytest.fixture(
-    scope="module",  # ResNeXt50 stands for its deeper sister
-    params=[pytest.param(name, marks=[pytest.mark.slow] if name == "resnext101" else []) for name in NETWORKS],
+    scope="module",  # their sisters stand for the two that are slow
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("resnext101", "inception_resnet_v1") else [])
+        for name in NETWORKS
+    ],
 )
 def network(request):
     """A small network that gives logits, built once for the tests that change nothing in it."""
@@ -151,8 +154,11 @@ def test_a_gradient_reaches_every_trainable_variable(network):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize(
-    "name",  # grouped convolutions without a graph around them are slow
-    [pytest.param(n, marks=[pytest.mark.slow] if n.startswith(("resnext", "shuffle")) else []) for n in NETWORKS],
+    "name",  # grouped convolutions without a graph around them are slow, and so are networks of many layers
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if n.startswith(("resnext", "shuffle", "inception_resnet")) else [])
+        for n in NETWORKS
+    ],
 )
 def test_a_training_step_in_mixed_precision(name, policy):
     keras.config.set_dtype_policy(policy)
