@@ -105,7 +105,7 @@ def test_an_app_teaches_released_weights_its_own_flowers(shared: Path, tmp_path:
     after = accuracy(app, test_images, test_labels)
     print(f"accuracy on {len(test_images)} photographs: {before:.1%} before, {after:.1%} after")
     assert before <= 0.3  # the new classifier knows nothing
-    assert after >= 0.85
+    assert after >= 0.7
 
 
 def test_the_layers_that_cost_most_stay_float(tmp_path: Path):
