@@ -1,0 +1,176 @@
+"""What became of a trial, and what a search is after."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from keras_inception.training.files import write_text
+
+Status = Literal["completed", "rejected", "out_of_memory", "diverged", "killed", "crashed"]
+OUTCOME = "outcome.json"
+COSTS = {  # name: (unit, decimals) of what is to be small
+    "parameters": ("M", 2),
+    "multiply_adds": ("M", 2),
+    "size_mb": ("MB", 2),
+    "latency_ms": ("ms", 2),
+}
+TFLITE_COSTS = ("size_mb", "latency_ms")
+OBJECTIVES = ("accuracy", "loss", *COSTS)
+_FAILED = -2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial.
+
+    Attributes:
+        trial: its id.
+        status: completed; rejected before it was trained (over a limit, or not a network); out_of_memory; diverged
+            (the loss was no longer a number); killed (by a signal); crashed (any other error).
+        reason: one sentence where it was not completed.
+        values: the hyperparameters' values.
+        accuracy: validation accuracy of the best epoch, 0..1.
+        loss: validation loss of the predictions in that epoch.
+        epochs: how many were trained, those of the trial that it continues included.
+        parameters: trainable weights of the network without auxiliary heads.
+        multiply_adds: multiply-adds for one image, likewise.
+        size_mb: size of the TFLite file, where the search asks for it.
+        latency_ms: its median latency for one image on this machine, likewise.
+        seconds: how long the trial took, all its attempts together.
+    """
+
+    trial: str
+    status: Status
+    reason: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    accuracy: float | None = None
+    loss: float | None = None
+    epochs: int = 0
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    size_mb: float | None = None
+    latency_ms: float | None = None
+    seconds: float = 0.0
+
+    def write(self, folder: Path) -> None:
+        """Writes outcome.json into a trial's folder, whole or not at all."""
+        write_text(folder / OUTCOME, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Outcome | None":
+        """Reads a trial's outcome; None where it has none yet."""
+        try:
+            return cls(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a search is after: the best of one figure, within limits, maybe weighed against costs.
+
+    Attributes:
+        objective: accuracy is to be large; loss and the costs (parameters, multiply_adds, size_mb, latency_ms) small.
+        limits: the largest value of a cost, or the smallest accuracy, that a trial may have.
+        weights: what a unit of a cost is worth in accuracy, which is then reduced by it: `{"latency_ms": 0.01}` gives
+            up a point of accuracy for a millisecond.
+
+    Raises:
+        ValueError: for an unknown name, or a value that is not positive.
+    """
+
+    objective: str = "accuracy"
+    limits: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"The objective must be one of {', '.join(OBJECTIVES)}. Received: {self.objective!r}")
+        for what, given, known in (
+            ("A limit", self.limits, ("accuracy", *COSTS)),
+            ("A weight", self.weights, tuple(COSTS)),
+        ):
+            for name, value in given.items():
+                if name not in known:
+                    raise ValueError(f"{what} must be on one of {', '.join(known)}. Received: {name!r}")
+                if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                    raise ValueError(f"{what} must be a number above 0. Received: {name}={value}")
+        if self.weights and self.objective != "accuracy":
+            raise ValueError(f"Weights reduce the objective accuracy. Received: objective {self.objective}")
+        if not 0 < self.limits.get("accuracy", 0.5) <= 1:
+            raise ValueError(f"A limit on accuracy must be at most 1. Received: {self.limits['accuracy']}")
+
+    @property
+    def needs_tflite(self) -> bool:
+        """Whether a cost of the TFLite file is asked for."""
+        return any(name in TFLITE_COSTS for name in (self.objective, *self.limits, *self.weights))
+
+    def violation(self, outcome: Outcome) -> tuple[float, str]:
+        """By what share the known figures of a trial break the limits, and the worst case in words."""
+        worst, words = 0.0, ""
+        for name, bound in self.limits.items():
+            value = getattr(outcome, name)
+            if value is None:
+                continue
+            share = (bound - value) / bound if name == "accuracy" else (value - bound) / bound
+            if share > worst:
+                side = "at least" if name == "accuracy" else "at most"
+                worst, words = share, f"{name} must be {side} {show(name, bound)}. Received: {show(name, value)}"
+        return worst, words
+
+    def meets(self, outcome: Outcome) -> bool:
+        """Whether a trial was completed within the limits."""
+        return outcome.status == "completed" and self.violation(outcome)[0] == 0
+
+    def value(self, outcome: Outcome) -> float:
+        """The figure that is to be large, of a completed trial."""
+        if self.objective == "accuracy":
+            costs = sum(weight * _in_units(name, getattr(outcome, name)) for name, weight in self.weights.items())
+            return float(outcome.accuracy or 0.0) - costs
+        return -float(_in_units(self.objective, getattr(outcome, self.objective)))
+
+    def score(self, outcome: Outcome) -> float:
+        """What the search's oracle is told, the larger the better: every trial has a score, good or not.
+
+        A trial beyond a limit ranks below accuracy 0 by how far it is beyond, a failed one lower still: so that an
+        oracle that learns from scores learns to stay away.
+        """
+        excess = min(self.violation(outcome)[0], 1.0)
+        if excess:
+            return -excess
+        return self.value(outcome) if outcome.status == "completed" else _FAILED
+
+    def best(self, outcomes: Iterable[Outcome]) -> Outcome | None:
+        """The best trial within the limits; of those that were trained longest, since others were left behind."""
+        good = [outcome for outcome in outcomes if self.meets(outcome)]
+        most = max((outcome.epochs for outcome in good), default=0)
+        return max((o for o in good if o.epochs == most), key=self.value, default=None)
+
+
+def pareto_front(outcomes: Sequence[Outcome], cost: str) -> list[Outcome]:
+    """The completed trials that no other beats in accuracy and in a cost at once, cheapest first."""
+    known = [o for o in outcomes if o.status == "completed" and getattr(o, cost) is not None]
+    front: list[Outcome] = []
+    for outcome in sorted(known, key=lambda o: (getattr(o, cost), -(o.accuracy or 0))):
+        if not front or (outcome.accuracy or 0) > (front[-1].accuracy or 0):
+            front.append(outcome)
+    return front
+
+
+def show(name: str, value: float) -> str:
+    """A figure with its unit."""
+    if name == "accuracy":
+        return f"{100 * value:.2f} %"
+    if name not in COSTS:
+        return f"{value:.4f}"
+    unit, decimals = COSTS[name]
+    return f"{_in_units(name, value):,.{decimals}f} {unit}"
+
+
+def _in_units(name: str, value: float) -> float:
+    """Counts in millions; all else is in its unit already."""
+    return value / 1e6 if COSTS.get(name, ("",))[0] == "M" else value
