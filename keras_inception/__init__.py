@@ -15,7 +15,7 @@ from keras_inception.registry import ModelEntry, create_model, get_entry, list_m
 
 if TYPE_CHECKING:
     from keras_inception.finetune import unfreeze
-    from keras_inception.graph import feature_pyramid
+    from keras_inception.graph import block_table, feature_pyramid
     from keras_inception.labels import decode_predictions
     from keras_inception.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
     from keras_inception.models.inception_v1 import InceptionV1
@@ -35,6 +35,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Numerics": "keras_inception.numerics",
     "Preprocessing": "keras_inception.preprocessing",
+    "block_table": "keras_inception.graph",
     "decode_predictions": "keras_inception.labels",
     "feature_pyramid": "keras_inception.graph",
     "preprocess_input": "keras_inception.preprocessing",
@@ -60,6 +61,7 @@ __all__ = [
     "ResNeXt101",
     "ShuffleNet",
     "Xception",
+    "block_table",
     "create_model",
     "decode_predictions",
     "feature_pyramid",

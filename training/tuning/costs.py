@@ -1,0 +1,68 @@
+"""What a network costs, found out without making a single weight."""
+
+import dataclasses
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import keras
+
+import keras_inception as ki
+from keras_inception import weights
+from keras_inception.training.config import ModelConfig, TrainConfig
+from keras_inception.training.objective import MAIN_HEAD, build_model
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a deployed network costs: auxiliary heads not counted."""
+
+    parameters: int
+    """Trainable weights, biases and batch norms among them, as in the registry."""
+    multiply_adds: int
+    """Multiply-adds of its convolutions and dense layers for one image."""
+
+
+def network_costs(config: TrainConfig, classes: int) -> Costs:
+    """Counts the parameters and multiply-adds of the network that a configuration trains.
+
+    The network, its auxiliary heads included, is put together symbolically: what this accepts `build_model` accepts,
+    but no weight is made or read.
+
+    Args:
+        config: A training configuration; only its `model` counts.
+        classes: Number of classes.
+
+    Returns:
+        The costs of the network for one image of `model.image_size`.
+
+    Raises:
+        ValueError: The network does not exist, or does not take its size or one of its options.
+    """
+    settings = config.model
+    options = {**_released_options(settings), **settings.options}
+    plain = dataclasses.replace(settings, weights="", unfreeze_from="", batch_norm="trainable", options=options)
+    return _costs(TrainConfig(model=plain).to_json(), classes)
+
+
+@functools.lru_cache(maxsize=4096)
+def _costs(config: str, classes: int) -> Costs:
+    # Keras keeps its state by thread, the list of variables to make at a scope's end among it: with the thread goes all
+    # that was noted of a network whose variables are never made, and the caller's own state stays as it was.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_count, TrainConfig.from_json(config), classes).result()
+
+
+def _count(config: TrainConfig, classes: int) -> Costs:
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_model(config, classes)
+        if isinstance(model.output, dict):
+            model = keras.Model(model.input, model.output[MAIN_HEAD])
+    rows = ki.block_table(model)
+    return Costs(sum(row.parameters for row in rows), sum(row.multiply_adds or 0 for row in rows))
+
+
+def _released_options(settings: ModelConfig) -> dict[str, bool | int | float | str]:
+    """The builder's keywords that a released weight set brings along; none for a file of weights."""
+    found = {entry.tag: entry for entry in weights.list_weights(settings.name)} if settings.weights else {}
+    return dict(found[settings.weights].arguments) if settings.weights in found else {}
