@@ -1,6 +1,6 @@
 """The model that `fit` trains: a network's own layers, with what training adds to a step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -123,7 +123,7 @@ def make_trainer(
     config: TrainConfig, network: keras.Model, objective: Objective, steps_per_epoch: int, kind: type[Trainer] = Trainer
 ) -> Trainer:
     """Compiles a network for training as the configuration says; `steps_per_epoch` sets the pace of the schedule."""
-    trainer = kind(network)
+    trainer: Trainer = kind(network)
     optimizer = make_optimizer(config, network, steps_per_epoch)
     if config.optimizer.ema_momentum is not None:
         trainer.average = MovingAverage(optimizer, network, config.optimizer.ema_momentum)
