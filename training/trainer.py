@@ -120,7 +120,11 @@ class Trainer(keras.Model):
 
 
 def make_trainer(
-    config: TrainConfig, network: keras.Model, objective: Objective, steps_per_epoch: int, kind: type[Trainer] = Trainer
+    config: TrainConfig,
+    network: keras.Model,
+    objective: Objective,
+    steps_per_epoch: int,
+    kind: Callable[[keras.Model], Any] = Trainer,
 ) -> Trainer:
     """Compiles a network for training as the configuration says; `steps_per_epoch` sets the pace of the schedule."""
     trainer: Trainer = kind(network)
