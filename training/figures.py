@@ -1,7 +1,6 @@
 """The report's figures, as SVG text or image data that stand in the page itself."""
 
 import base64
-import io
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from keras_inception.training.evaluation import CALIBRATION_BINS, Calibration
+from keras_inception.training.page import COLOURS, GRID, INK, MUTED, percent, svg
 
-INK, MUTED, GRID = "#1d2733", "#6b7785", "#e3e8ee"
-COLOURS = ("#2563eb", "#f59e0b", "#0d9488", "#db2777", "#7c3aed")
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#bfdbfe", "#2563eb", "#172554"])
 _CAM = LinearSegmentedColormap.from_list("cam", ["#1e1b4b", "#c026d3", "#fb923c", "#fef08a"])
 _EXACT, _SMOOTH, _LARGEST = 64, 96, 192
@@ -22,7 +20,7 @@ _STYLE: dict[str, Any] = {"fontsize": 9, "color": MUTED}
 Curve = tuple[str, list[float], str, bool]  # label, values by epoch, colour, dashed
 
 
-def curves(title: str, lines: list[Curve], *, percent: bool = False, from_zero: bool = False) -> str:
+def curves(title: str, lines: list[Curve], *, percents: bool = False, from_zero: bool = False) -> str:
     """Draws values by epoch as SVG."""
     figure = Figure(figsize=(5.6, 3.1), layout="constrained")
     axes = figure.subplots()
@@ -41,11 +39,11 @@ def curves(title: str, lines: list[Curve], *, percent: bool = False, from_zero: 
     axes.spines["bottom"].set_color(GRID)
     if from_zero:
         axes.set_ylim(bottom=0)
-    if percent:
-        axes.yaxis.set_major_formatter(_percent)
+    if percents:
+        axes.yaxis.set_major_formatter(percent)
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=2 if len(lines) > 3 else 1)
-    return _svg(figure)
+    return svg(figure)
 
 
 def confusion(matrix: np.ndarray, class_names: list[str]) -> str:
@@ -73,7 +71,7 @@ def confusion(matrix: np.ndarray, class_names: list[str]) -> str:
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02, format=lambda value, _: f"{value:.0%}")
     bar.ax.tick_params(colors=MUTED, labelsize=size, length=0)
     bar.outline.set_visible(False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def reliability(calibration: Calibration) -> str:
@@ -100,9 +98,9 @@ def reliability(calibration: Calibration) -> str:
         part.tick_params(colors=MUTED, labelsize=8, length=0)
         part.spines[["top", "right", "left"]].set_visible(False)
         part.spines["bottom"].set_color(GRID)
-        part.xaxis.set_major_formatter(_percent)
-        part.yaxis.set_major_formatter(_percent)
-    return _svg(figure)
+        part.xaxis.set_major_formatter(percent)
+        part.yaxis.set_major_formatter(percent)
+    return svg(figure)
 
 
 def heat(pixels: np.ndarray, strengths: np.ndarray) -> np.ndarray:
@@ -127,14 +125,3 @@ def image_uri(pixels: np.ndarray) -> str:
         shape = [max(1, round(side * _LARGEST / longest)) for side in whole.shape[:2]]
         whole = tf.saturate_cast(tf.round(tf.image.resize(whole, shape, antialias=True)), tf.uint8)
     return "data:image/jpeg;base64," + base64.b64encode(tf.io.encode_jpeg(whole, quality=85).numpy()).decode()
-
-
-def _percent(value: float, _: Any) -> str:
-    return f"{value:.0%}" if value <= 1.0001 else ""
-
-
-def _svg(figure: Any) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]  # HTML takes the element without the XML prologue

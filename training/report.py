@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from keras_inception.training import figures
 from keras_inception.training.callbacks import read_history
@@ -15,6 +14,7 @@ from keras_inception.training.files import write_text
 from keras_inception.training.gradcam import GradCam
 from keras_inception.training.images import AnyImages, StreamImages
 from keras_inception.training.objective import MAIN_HEAD
+from keras_inception.training.page import COLOURS, render, settings_rows
 from keras_inception.training.pipeline import evaluation_batches, training_batches
 from keras_inception.training.run import DATA, ENVIRONMENT, EVALUATION, HISTORY, METRICS, QUARANTINE, REPORT, Run
 
@@ -30,11 +30,11 @@ def write_report(run: Run) -> None:
     evaluation = Evaluation.from_dict(run.read_json(EVALUATION))
     matrix = np.array(evaluation.confusion)
     quarantine = run.folder / QUARANTINE
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("report.html.jinja").render(
+    page = render(
+        "report.html.jinja",
         title=run.folder.name.removeprefix(".").removesuffix(".partial"),
         config=run.config,
-        settings=_settings(json.loads(run.config.to_json())),
+        settings=settings_rows(json.loads(run.config.to_json())),
         environment=run.read_json(ENVIRONMENT),
         metrics=run.read_json(METRICS),
         data=run.read_json(DATA),
@@ -52,17 +52,6 @@ def write_report(run: Run) -> None:
     write_text(run.folder / REPORT, page)
 
 
-def _settings(tree: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
-    """Flattens a configuration to rows of (dotted name, value)."""
-    rows = []
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            rows += _settings(value, f"{path}{name}.")
-        else:
-            rows.append((path + name, "none" if value is None else str(value)))
-    return rows
-
-
 def _plots(history: list[dict[str, float]]) -> list[str]:
     def column(name: str) -> list[float]:
         return [row[name] for row in history]
@@ -73,7 +62,7 @@ def _plots(history: list[dict[str, float]]) -> list[str]:
         for name in present
         if name.endswith("_accuracy") and not name.startswith(("val_", MAIN_HEAD))
     )
-    colours = dict(zip([MAIN_HEAD, *auxiliary], figures.COLOURS, strict=False))
+    colours = dict(zip([MAIN_HEAD, *auxiliary], COLOURS, strict=False))
     kinds = (("", "train"), ("val_", "validation"))
     losses: list[figures.Curve] = []
     for head in (MAIN_HEAD, *auxiliary):
@@ -87,18 +76,18 @@ def _plots(history: list[dict[str, float]]) -> list[str]:
 
     plots = [
         figures.curves("Loss", losses),
-        figures.curves("Accuracy", accuracies(MAIN_HEAD), percent=True),
+        figures.curves("Accuracy", accuracies(MAIN_HEAD), percents=True),
     ]
     if auxiliary:
         lines = [curve for head in auxiliary for curve in accuracies(head)]
-        plots.append(figures.curves("Accuracy of the auxiliary heads", lines, percent=True))
+        plots.append(figures.curves("Accuracy of the auxiliary heads", lines, percents=True))
     return [
         *plots,
         *(
             figures.curves(title, [("", column(name), colour, False)], from_zero=True)
             for title, name, colour in (
-                ("Learning rate", "learning_rate", figures.COLOURS[0]),
-                ("Images a second, in training", "images_per_second", figures.COLOURS[2]),
+                ("Learning rate", "learning_rate", COLOURS[0]),
+                ("Images a second, in training", "images_per_second", COLOURS[2]),
             )
         ),
     ]
