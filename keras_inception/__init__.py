@@ -10,13 +10,14 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from keras_inception import models as _models  # noqa: F401  (registers the networks)
+from keras_inception import models as _models  # which registers the networks
 from keras_inception.registry import ModelEntry, create_model, get_entry, list_models, register
 
 if TYPE_CHECKING:
     from keras_inception.finetune import unfreeze
     from keras_inception.graph import block_table, feature_pyramid
     from keras_inception.labels import decode_predictions
+    from keras_inception.models.inception_cell import InceptionCell
     from keras_inception.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
     from keras_inception.models.inception_v1 import InceptionV1
     from keras_inception.models.inception_v2 import InceptionV2
@@ -40,12 +41,13 @@ _LAZY = {
     "feature_pyramid": "keras_inception.graph",
     "preprocess_input": "keras_inception.preprocessing",
     "unfreeze": "keras_inception.finetune",
-} | {entry.function_name: entry.builder.partition(":")[0] for entry in map(get_entry, list_models())}
+} | {entry.function_name: entry.builder.partition(":")[0] for entry in _models.ENTRIES}
 
 if "keras" in sys.modules:
     importlib.import_module("keras_inception.custom_layers")
 
 __all__ = [
+    "InceptionCell",
     "InceptionResNetV1",
     "InceptionResNetV2",
     "InceptionV1",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_inception.registry import get_entry, list_models
+from keras_inception.registry import get_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +57,12 @@ def get_preprocessing(name: str | Preprocessing) -> Preprocessing:
         return name
     if name in PREPROCESSING:
         return PREPROCESSING[name]
-    if name in list_models():
+    try:
         return PREPROCESSING[get_entry(name).preprocessing]
-    raise ValueError(
-        f"The preprocessing must be one of {', '.join(PREPROCESSING)} or the name of a network. Received: {name!r}."
-    )
+    except ValueError:
+        raise ValueError(
+            f"The preprocessing must be one of {', '.join(PREPROCESSING)} or the name of a network. Received: {name!r}."
+        ) from None
 
 
 def preprocess_input(images: Any, name: str | Preprocessing) -> Any:

@@ -39,6 +39,7 @@ class ModelEntry:
         aux_heads: Names of the auxiliary heads and the weight of each one's loss, in the order of their taps; empty
             where none was published.
         no_aux_reason: Why the network has no auxiliary head; the text of the error that `aux_heads=True` raises.
+        published: Whether it is a network of a paper, which `list_models` lists; others are built by name alike.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ModelEntry:
     preprocessing: str
     aux_heads: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     no_aux_reason: str = ""
+    published: bool = True
 
     @property
     def function_name(self) -> str:
@@ -109,11 +111,11 @@ def get_entry(name: str) -> ModelEntry:
 
 
 def list_models() -> list[str]:
-    """Returns the registry ids of all networks, oldest paper first.
+    """Returns the registry ids of all published networks, oldest paper first.
 
     `get_entry(name)` tells what is known of each: parameters, multiply-adds, input size, accuracy and paper.
     """
-    return list(_ENTRIES)
+    return [name for name, entry in _ENTRIES.items() if entry.published]
 
 
 def create_model(model_name: str, /, **kwargs: Any) -> keras.Model:

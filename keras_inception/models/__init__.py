@@ -183,6 +183,22 @@ ENTRIES = [
         preprocessing="inception",
         no_aux_reason="neither its paper nor a released network has one.",
     ),
+    ModelEntry(
+        name="inception_cell",
+        builder="keras_inception.models.inception_cell:InceptionCell",
+        title="Going Deeper with Convolutions (2014), one module repeated",
+        url="https://arxiv.org/abs/1409.4842",
+        input_size=224,
+        min_size=32,
+        parameters=7_799_848,
+        multiply_adds=1_363_001_344,
+        top1=None,
+        top5=None,
+        accuracy_source="",
+        preprocessing="inception",
+        aux_heads={"aux": 0.3},
+        published=False,
+    ),
 ]
 
 for _entry in ENTRIES:

@@ -139,6 +139,11 @@ def default_weights(
     Raises:
         ValueError: None fits.
     """
+    if not list_weights(network):
+        raise ValueError(
+            f"weights must be None or the path of a weights file: none were released for "
+            f"{get_entry(network).function_name}. Received: weights='imagenet'."
+        )
     fitting = [
         weight_set
         for weight_set in list_weights(network)
