@@ -126,10 +126,14 @@ class Record(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
 
     @property
+    def loss(self) -> str:
+        """Name of the predictions' validation loss."""
+        return "val_predictions_loss" if self.rows and "val_predictions_loss" in self.rows[0] else "val_loss"
+
+    @property
     def best(self) -> dict[str, float]:
         """The row of the best epoch, the first of several equals; empty before the first epoch's end."""
-        loss = "val_predictions_loss" if self.rows and "val_predictions_loss" in self.rows[0] else "val_loss"
-        return min(self.rows, key=lambda row: row[loss], default={})
+        return min(self.rows, key=lambda row: row[self.loss], default={})
 
     @property
     def best_epoch(self) -> int:

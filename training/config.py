@@ -166,6 +166,8 @@ class ObjectiveConfig:
 
     label_smoothing: float = 0.0
     """Share of the target's mass spread evenly over all classes; Inception v3 trains with 0.1."""
+    aux_weight: float | None = None
+    """Weight of each auxiliary head's loss; none: what the network's paper gives it."""
 
 
 @dataclass(frozen=True)

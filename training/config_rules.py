@@ -52,6 +52,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "schedule.decay_rate": (_TINY, 1),
     "schedule.decay_epochs": (_TINY, _INFINITY),
     "objective.label_smoothing": (0, 0.999),
+    "objective.aux_weight": (0, _INFINITY),
 }
 
 

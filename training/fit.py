@@ -1,6 +1,5 @@
 """Training: a configuration and a folder become a run."""
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -16,6 +15,7 @@ from keras_inception.training.distribution import Devices, MultiWorkerTrainer, f
 from keras_inception.training.evaluation import evaluate
 from keras_inception.training.loop import fit_network, newest_checkpoint
 from keras_inception.training.objective import build_model, make_objective
+from keras_inception.training.paths import with_absolute_paths
 from keras_inception.training.pipeline import steps_per_epoch
 from keras_inception.training.report import write_report
 from keras_inception.training.run import Run
@@ -25,7 +25,14 @@ from keras_inception.training.trainer import Trainer, make_trainer
 __all__ = ["CheckpointError", "DivergedError", "resume", "train"]
 
 
-def train(config: TrainConfig, run_dir: str | Path, *, overwrite: bool = False, console: Console | None = None) -> Run:
+def train(
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    overwrite: bool = False,
+    stop_after: int | None = None,
+    console: Console | None = None,
+) -> Run:
     """Trains a network, evaluates its best checkpoint on the test images and writes the report.
 
     With `overwrite`, an older run stays whole until the new one is complete: training happens in a sibling folder,
@@ -38,6 +45,7 @@ def train(config: TrainConfig, run_dir: str | Path, *, overwrite: bool = False, 
         config: the whole run; see `load_recipe`.
         run_dir: the run folder to make.
         overwrite: replace what is there.
+        stop_after: pause at the end of so many epochs, with neither test nor report; `resume` goes on.
         console: where progress is shown; standard output by default.
 
     Returns:
@@ -49,7 +57,7 @@ def train(config: TrainConfig, run_dir: str | Path, *, overwrite: bool = False, 
         CheckpointError: where a checkpoint cannot be written, as on a full disk.
         DivergedError: where the loss is no longer a number.
     """
-    config = _with_absolute_paths(config)
+    config = with_absolute_paths(config)
     config.validate()
     devices = find_devices()
     console = console or Console(quiet=devices.worker > 0)
@@ -57,16 +65,18 @@ def train(config: TrainConfig, run_dir: str | Path, *, overwrite: bool = False, 
     folder = run_folder.place_for(final, overwrite) if devices.worker == 0 else final
     splits = open_splits(config)
     _report_bad_files(splits, console)
-    return _complete(Run(folder, config, splits.class_names), final, splits, console, devices, begun=False)
+    run = Run(folder, config, splits.class_names)
+    return _complete(run, final, splits, console, devices, begun=False, stop_after=stop_after)
 
 
-def resume(run_dir: str | Path, *, console: Console | None = None) -> Run:
+def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Console | None = None) -> Run:
     """Goes on with a run that was broken off, at the step after its newest checkpoint, and finishes it.
 
     On the same machine the finished run is the same, weights bit for bit, as if nothing had happened.
 
     Args:
         run_dir: the run folder that `train` was given.
+        stop_after: pause at the end of so many epochs, counted from the first.
         console: where progress is shown; standard output by default.
 
     Returns:
@@ -90,10 +100,12 @@ def resume(run_dir: str | Path, *, console: Console | None = None) -> Run:
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
         return Run.open(final)
-    return _complete(run, final, run.splits, console, devices, begun=True)
+    return _complete(run, final, run.splits, console, devices, begun=True, stop_after=stop_after)
 
 
-def _complete(run: Run, final: Path, splits: Splits, console: Console, devices: Devices, begun: bool) -> Run:
+def _complete(
+    run: Run, final: Path, splits: Splits, console: Console, devices: Devices, begun: bool, stop_after: int | None
+) -> Run:
     config = run.config
     if keras.backend.backend() != "tensorflow":
         console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
@@ -110,10 +122,13 @@ def _complete(run: Run, final: Path, splits: Splits, console: Console, devices: 
     checkpoint = newest_checkpoint(run.folder, console) if begun else None
     if not begun and devices.worker == 0:
         run = run_folder.begin(run.folder, config, splits)
-    trained = fit_network(run, network, trainer, splits, objective, console, checkpoint, devices)
+    epochs = config.epochs if stop_after is None else min(stop_after, config.epochs)
+    trained = fit_network(run, network, trainer, splits, objective, console, checkpoint, devices, epochs)
     if devices.worker > 0:
         return Run(final, config, run.class_names)
     run.write_json(names.METRICS, trained)
+    if stop_after is not None:
+        return run
     test = evaluate(run)
     run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
     write_report(run)
@@ -125,20 +140,6 @@ def _choose_kernels(config: TrainConfig) -> None:
     without_gpu = not tf.config.list_physical_devices("GPU")
     if config.deterministic == "yes" or (config.deterministic == "auto" and without_gpu):
         tf.config.experimental.enable_op_determinism()
-
-
-def _with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """A run must find its data from any working directory."""
-
-    def absolute(specification: str) -> str:
-        kind, _, place = specification.partition(":")
-        path = Path(place).expanduser()
-        return f"{kind}:{path.resolve()}" if place and (kind != "tfds" or path.is_dir()) else specification
-
-    model = config.model
-    if model.weights and Path(model.weights).expanduser().exists():
-        model = dataclasses.replace(model, weights=str(Path(model.weights).expanduser().resolve()))
-    return dataclasses.replace(config, data=absolute(config.data), test_data=absolute(config.test_data), model=model)
 
 
 def _report_bad_files(splits: Splits, console: Console) -> None:

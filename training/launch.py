@@ -37,7 +37,7 @@ def launch(workers: int, command: Sequence[str]) -> int:
             stderr = files.enter_context(errors[index].open("wb")) if index else None
             processes.append(subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr))
         try:
-            with _raising_at_sigterm():
+            with raising_at_sigterm():
                 codes = _wait(processes)
         finally:
             for process in processes:
@@ -62,7 +62,9 @@ def _wait(processes: list[subprocess.Popen[bytes]]) -> list[int | None]:
 
 
 @contextlib.contextmanager
-def _raising_at_sigterm() -> Iterator[None]:
+def raising_at_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end what happens inside as an exception does, so that it is cleaned up."""
+
     def leave(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 

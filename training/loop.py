@@ -31,8 +31,9 @@ def fit_network(
     console: Console,
     checkpoint: Checkpoint | None,
     devices: Devices,
+    epochs: int,
 ) -> dict[str, Any]:
-    """Trains to the last epoch's end, from a checkpoint or from the beginning.
+    """Trains to the end of so many epochs, from a checkpoint or from the beginning.
 
     Returns:
         What metrics.json tells of the training.
@@ -96,7 +97,7 @@ def fit_network(
     validation_steps = int(validation.cardinality())
     validation = devices.copies(validation)
 
-    def fit(first: Place, epochs: int) -> None:
+    def fit(first: Place, last: int) -> None:
         def batches(shard: tuple[int, int]) -> tf.data.Dataset:
             return training_batches(
                 splits.train, config, objective.classes, first_epoch=first.epoch, first_step=first.step, shard=shard
@@ -105,7 +106,7 @@ def fit_network(
         trainer.fit(
             devices.slices(batches, batch_size),
             initial_epoch=first.epoch,
-            epochs=epochs,
+            epochs=last,
             steps_per_epoch=per_epoch - first.step,
             validation_data=validation,
             validation_steps=validation_steps,
@@ -122,16 +123,17 @@ def fit_network(
                 else:
                     fit(start, start.epoch + 1)
                 start = Place(start.epoch + 1)
-            if start.epoch < config.epochs:
-                fit(start, config.epochs)
+            if start.epoch < epochs:
+                fit(start, epochs)
     finally:
         progress.close()
         files.close()
     return {
         "parameters": network.count_params(),
-        "epochs": config.epochs,
+        "epochs": len(record.rows),
         "best_epoch": record.best_epoch,
         "validation_accuracy": record.best[VALIDATION_ACCURACY],
+        "validation_loss": record.best[record.loss],
         "seconds": round(sum(row["seconds"] for row in record.rows), 1),
         "images_per_second": round(statistics.median(row["images_per_second"] for row in record.rows), 1),
     }

@@ -49,10 +49,11 @@ class Objective:
 
 
 def make_objective(config: TrainConfig, classes: int) -> Objective:
-    """Makes the objective of a run: the auxiliary heads weigh what the network's paper gives them."""
-    weights = {MAIN_HEAD: 1.0}
+    """Makes the objective of a run: the auxiliary heads weigh what their paper gives them, unless it says otherwise."""
+    weights, given = {MAIN_HEAD: 1.0}, config.objective.aux_weight
     if config.model.aux_heads:
-        weights.update(ki.get_entry(config.model.name).aux_heads)
+        own = ki.get_entry(config.model.name).aux_heads
+        weights.update(own if given is None else dict.fromkeys(own, given))
     return Objective(weights, classes, config.objective.label_smoothing)
 
 
