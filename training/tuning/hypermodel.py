@@ -23,7 +23,10 @@ from keras_inception.training.tuning.costs import Costs, network_costs
 Value: TypeAlias = int | float | str
 
 LIMITS = tuple(field.name for field in dataclasses.fields(Costs))
-_DATA_ARGUMENTS = ("x", "y", "validation_data", "validation_split", "sample_weight", "batch_size")
+_RECIPE_ARGUMENTS = (
+    "x", "y", "batch_size", "class_weight", "sample_weight", "shuffle", "steps_per_epoch", "validation_batch_size",
+    "validation_data", "validation_split", "validation_steps",
+)  # fmt: skip
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -135,13 +138,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         config = self.config(hp)
         keras.utils.set_random_seed(config.seed)
         network = build_model(config, self.classes)
-        return make_trainer(
+        model = make_trainer(
             config,
             network,
             make_objective(config, self.classes),
             steps_per_epoch(self.splits(config).train, config),
             kind=Trainer if config.optimizer.ema_momentum is not None else _itself,
         )
+        # Else Keras would leave its state out when a tuner loads a checkpoint, as Hyperband does to go on with a trial.
+        model.optimizer.build(model.trainable_variables)
+        return model
 
     def fit(
         self,
@@ -173,12 +179,12 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             Keras's record of the epochs.
 
         Raises:
-            keras_tuner.errors.FatalValueError: Data is given.
+            keras_tuner.errors.FatalValueError: Data, or what the recipe tells of batches, is given.
         """
-        given = [f"{len(data)} by position"] * bool(data) + [name for name in _DATA_ARGUMENTS if name in kwargs]
+        given = [f"{len(data)} by position"] * bool(data) + [name for name in _RECIPE_ARGUMENTS if name in kwargs]
         if given:
             raise keras_tuner.errors.FatalValueError(
-                f"A search trains on its recipe's data: call search() without any. Received: {', '.join(given)}"
+                f"A search takes data and batches from its recipe: call search() without. Received: {', '.join(given)}"
             )
         self.declare(hp)
         config = self.config(hp)
