@@ -1,4 +1,4 @@
-"""The network of one Inception module, and the search over that module."""
+"""The search over the Inception module itself."""
 
 import dataclasses
 import random
@@ -9,187 +9,266 @@ import numpy as np
 import pytest
 from training_helpers import tiny_config, write_digits
 
-import keras_inception as ki
-from keras_inception.models.inception_cell import module_counts
-from keras_inception.plot import plot
-from keras_inception.training import TrainConfig, load_recipe
+kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
 
-SHAPE = (16, 16, 3)
+from keras_inception.training import TrainConfig, load_recipe  # noqa: E402
+from keras_inception.training.objective import build_model  # noqa: E402
+from keras_inception.training.tuning import HyperInceptionCell, network_costs  # noqa: E402
+
 BRANCHES = ("branch_1x1", "branch_3x3", "branch_5x5", "branch_pool")
 NO_BRANCH = dict.fromkeys(BRANCHES, 0)
+OBJECTIVE = kt.Objective("val_predictions_accuracy", "max")
+# Keras Tuner asks for a thread's name in an old way.
+old_threads = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
 
 
-def cell(**options):
-    """A small cell of two modules."""
-    small = {"input_shape": SHAPE, "classes": 3, "stem": "low_resolution", "width": 16, "modules": 2}
-    return ki.InceptionCell(**{**small, **options})
+def draw(space: HyperInceptionCell, seed: int) -> kt.HyperParameters:
+    """Random values of the active hyperparameters, filled in as an oracle does."""
+    hp = kt.HyperParameters()
+    space.declare(hp)
+    hp.values, generator = {}, random.Random(seed)
+    for parameter in hp.space:
+        if hp.is_active(parameter):
+            hp.values[parameter.name] = parameter.random_sample(generator.randrange(1, 2**31))
+    return hp
 
 
-def convolutions(model, block="inception_3a"):
-    """Kernel and filters of a block's convolutions, by the last part of their names."""
-    return {
-        layer.name.removeprefix(f"{block}_").removesuffix("_conv"): (*layer.kernel_size, layer.filters)
-        for layer in model.layers
-        if layer.name.startswith(block) and isinstance(layer, keras.layers.Conv2D)
-    }
+def default(space: HyperInceptionCell, **values) -> kt.HyperParameters:
+    """The values where a grid begins, some of them changed."""
+    hp = kt.HyperParameters()
+    space.declare(hp)
+    hp.values.update(values)
+    return hp
 
 
-def test_the_cell_is_built_by_name_and_not_listed_among_the_published_networks():
-    entry = ki.get_entry("inception_cell")
-    assert "inception_cell" not in ki.list_models() and len(ki.list_models()) == 12
-    assert not entry.published and all(ki.get_entry(name).published for name in ki.list_models())
-    assert "InceptionCell" in dir(ki) and ki.InceptionCell is entry.load_builder()
-    model = ki.create_model("inception_cell", input_shape=SHAPE, classes=3, stem="low_resolution", width=8, modules=1)
-    assert model.output_shape == (None, 3) and model.name == "inception_cell"
-    pixels = np.zeros((1, 2, 2, 3), "float32")
-    assert np.array_equal(ki.preprocess_input(pixels, "inception_cell"), ki.preprocess_input(pixels, "inception_v1"))
+def check_draws(space: HyperInceptionCell, count: int, build_every: int) -> dict[str, int]:
+    """Counts what random candidates are rejected for; every few of the others are built."""
+    verdicts: dict[str, int] = {}
+    for seed in range(count):
+        hp = draw(space, seed)
+        config = space.config(hp)
+        assert TrainConfig.from_json(config.to_json()) == config
+        reason = space.reject(hp)
+        verdict = "fine" if reason is None else reason.partition(" Received: ")[0]
+        verdicts[verdict] = verdicts.get(verdict, 0) + 1
+        if reason is None:
+            config.validate()
+            if seed % build_every == 0:
+                costs, model = network_costs(config, space.classes), build_model(config, space.classes)
+                assert list(model.output) == ["predictions", "aux"]
+                deployed = keras.Model(model.input, model.output["predictions"])
+                counts = [np.prod(weight.shape) for weight in deployed.trainable_weights]
+                assert costs.parameters == sum(counts)
+                keras.utils.clear_session(free_memory=False)
+        else:
+            assert " Received: " in reason and "\n" not in reason
+    return verdicts
 
 
-def test_the_registry_knows_the_costs_of_the_default_cell():
-    from keras_inception.training.tuning import network_costs
-
-    config = load_recipe("digits")
-    model = dataclasses.replace(
-        config.model, name="inception_cell", alpha=1.0, image_size=224, channels=3, options={}, aux_heads=True
-    )
-    costs, entry = network_costs(dataclasses.replace(config, model=model), 1000), ki.get_entry("inception_cell")
-    assert (costs.parameters, costs.multiply_adds) == (entry.parameters, entry.multiply_adds)
+NO_BRANCH_AT_ALL = "A module needs at least one branch: one of branch_1x1, branch_3x3, branch_5x5, branch_pool above 0."
 
 
-@pytest.mark.parametrize(
-    ("modules", "counts"),
-    [(1, [1]), (2, [1, 1]), (3, [1, 1, 1]), (4, [1, 2, 1]), (7, [2, 3, 2]), (9, [2, 5, 2]), (40, [9, 22, 9])],
-)
-def test_stages_share_the_modules_as_googlenets_do(modules, counts):
-    assert module_counts(modules) == counts
-
-
-def test_stages_double_the_width_and_halve_the_size():
-    model = cell(modules=4)
-    shapes = {row.name: row.output_shape for row in ki.block_table(model)}
-    assert list(shapes) == [
-        "input", "conv1", "conv2", "inception_3a", "pool3", "inception_4a", "inception_4b", "pool4", "inception_5a",
-        "global_pool", "predictions",
-    ]  # fmt: skip
-    assert shapes["conv2"] == (16, 16, 12)
-    assert [shapes[f"inception_{name}"] for name in ("3a", "4b", "5a")] == [(16, 16, 16), (8, 8, 32), (4, 4, 64)]
-
-
-def test_the_stem_for_imagenet_reduces_eightfold():
-    model = cell(stem="imagenet", input_shape=(64, 64, 3))
-    assert model.get_layer("inception_3a").output.shape == (None, 8, 8, 16)
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (
-            {},
-            {
-                "branch0_a_1x1": (1, 1, 4),
-                "branch1_a_1x1": (1, 1, 4),
-                "branch1_b_3x3": (3, 3, 8),
-                "branch2_a_1x1": (1, 1, 1),
-                "branch2_b_5x5": (5, 5, 2),
-                "branch3_b_1x1": (1, 1, 2),
-            },
-        ),
-        ({**NO_BRANCH, "branch_1x1": 3}, {"branch0_a_1x1": (1, 1, 16)}),
-        ({**NO_BRANCH, "branch_3x3": 1, "reduction": 0}, {"branch0_a_3x3": (3, 3, 16)}),
-        ({**NO_BRANCH, "branch_pool": 1}, {"branch0_b_1x1": (1, 1, 16)}),
-        (
-            {**NO_BRANCH, "branch_5x5": 1, "factorisation": "two_3x3", "reduction": 0.25},
-            {"branch0_a_1x1": (1, 1, 4), "branch0_b_3x3": (3, 3, 16), "branch0_c_3x3": (3, 3, 16)},
-        ),
-        (
-            {**NO_BRANCH, "branch_5x5": 1, "factorisation": "1x5_5x1", "reduction": 0},
-            {"branch0_a_1x5": (1, 5, 16), "branch0_b_5x1": (5, 1, 16)},
-        ),
-        (
-            {"branch_1x1": 1, "branch_3x3": 0, "branch_5x5": 2, "branch_pool": 0, "factorisation": "1x7_7x1"},
-            {
-                "branch0_a_1x1": (1, 1, 5),
-                "branch1_a_1x1": (1, 1, 6),
-                "branch1_b_1x7": (1, 7, 11),
-                "branch1_c_7x1": (7, 1, 11),
-            },
-        ),
-        (
-            {**NO_BRANCH, "branch_3x3": 1, "alpha": 2.0, "reduction": 1},
-            {"branch0_a_1x1": (1, 1, 32), "branch0_b_3x3": (3, 3, 32)},
-        ),
-    ],
-    ids=["googlenet", "1x1", "3x3", "pool", "two_3x3", "1x5", "1x7", "alpha"],
-)
-def test_the_options_shape_the_module(options, expected):
-    assert convolutions(cell(**options)) == expected
-
-
-@pytest.mark.parametrize(("kind", "layer"), [("max", keras.layers.MaxPooling2D), ("avg", keras.layers.AveragePooling2D)])
-def test_the_kind_of_pool(kind, layer):
-    assert isinstance(cell(pool=kind).get_layer("inception_4a_branch3_a_pool"), layer)
-
-
-@pytest.mark.parametrize(("modules", "tap"), [(1, "inception_3a"), (4, "inception_4a")])
-def test_the_auxiliary_head_reads_the_second_stage(modules, tap):
-    model = cell(modules=modules, aux_heads=True, include_preprocessing=True)
-    outputs = model(np.full((2, *SHAPE), 100.0, "float32"))
-    assert {name: output.shape for name, output in outputs.items()} == {"predictions": (2, 3), "aux": (2, 3)}
-    assert model.get_layer("aux_pool").input is model.get_layer(tap).output
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (NO_BRANCH, "A module needs at least one branch: .*Received: all 0.$"),
-        ({"branch_3x3": -1}, "branch_3x3 must be a whole number of at least 0. Received: branch_3x3=-1.$"),
-        ({"branch_3x3": 1.5}, "branch_3x3 must be a whole number of at least 0. Received: branch_3x3=1.5.$"),
-        ({"branch_1x1": 99}, "at least one of the module's 16 channels. Received: branch_5x5=1 of 105.$"),
-        ({"width": 0}, "width must be a whole number from 1 to 4096. Received: width=0.$"),
-        ({"width": True}, "width must be a whole number from 1 to 4096. Received: width=True.$"),
-        ({"modules": 41}, "modules must be a whole number from 1 to 40. Received: modules=41.$"),
-        ({"reduction": float("nan")}, "reduction must be a number from 0 to 4. Received: reduction=nan.$"),
-        ({"factorisation": "7x7"}, "factorisation must be one of '5x5', .*Received: factorisation='7x7'.$"),
-        ({"pool": "min"}, "pool must be one of 'max', 'avg'. Received: pool='min'.$"),
-        ({"stem": "none"}, "stem must be one of 'imagenet', 'low_resolution'. Received: stem='none'.$"),
-        ({"modules": 3, "input_shape": (7, 7, 3)}, "needs images of at least 8x8 pixels in this form."),
-        ({"stem": "imagenet"}, "needs images of at least 16x16 pixels in this form."),
-        ({"input_shape": (8, 8, 3), "aux_heads": True}, "needs images of at least 9x9 pixels in this form."),
-        ({"weights": "imagenet"}, "none were released for InceptionCell. Received: weights='imagenet'.$"),
-    ],
-)
-def test_bad_input_is_told_in_a_sentence(options, message):
-    if "input_shape" not in options and options.get("stem") == "imagenet":
-        options = {**options, "input_shape": (15, 15, 3)}
-    with pytest.raises(ValueError, match=message) as error:
-        cell(**options)
-    assert "\n" not in str(error.value)
-
-
-def test_the_smallest_images_suffice():
-    assert cell(modules=3, input_shape=(8, 8, 3)).get_layer("inception_5a").output.shape[1:3] == (2, 2)
-    assert cell(modules=2, input_shape=(9, 9, 3), aux_heads=True).get_layer("aux_pool").output.shape[1:3] == (1, 1)
-    assert cell(modules=1, input_shape=(5, 5, 3), aux_heads=True).get_layer("aux_pool").output.shape[1:3] == (1, 1)
-
-
-def test_a_saved_cell_gives_the_same_and_is_drawn(tmp_path: Path):
-    model = cell(factorisation="1x7_7x1", pool="avg")
-    model.save(tmp_path / "cell.keras")
-    loaded = keras.models.load_model(tmp_path / "cell.keras")
-    images = np.random.default_rng(0).uniform(-1, 1, (2, *SHAPE)).astype("float32")
-    assert np.array_equal(model(images), loaded(images))
-    assert [row.name for row in ki.block_table(loaded)] == [row.name for row in ki.block_table(model)]
-    assert "inception_4a" in plot(loaded, tmp_path / "cell.svg").read_text(encoding="utf-8")
+def test_random_candidates_are_built_or_rejected_with_a_reason():
+    few = {name: [0, 1] for name in BRANCHES}
+    space = HyperInceptionCell(choices={**few, "modules": [1, 2, 3]}, limits={"multiply_adds": 5e6})
+    verdicts = check_draws(space, 40, build_every=20)
+    limit = "A candidate may have at most 5,000,000 multiply-adds."
+    assert verdicts.keys() == {"fine", NO_BRANCH_AT_ALL, limit} and min(verdicts.values()) >= 2, verdicts
 
 
 @pytest.mark.slow
-def test_a_cell_is_exported_as_the_other_networks_are(tmp_path: Path):
-    import keras_inception.tflite as mobile
+def test_a_thousand_candidates_are_built_or_rejected_with_a_reason():
+    verdicts = check_draws(HyperInceptionCell(limits={"multiply_adds": 2e7, "parameters": 4e5}), 1000, build_every=25)
+    print(verdicts)
+    assert verdicts.keys() == {
+        "fine",
+        NO_BRANCH_AT_ALL,
+        "A candidate may have at most 20,000,000 multiply-adds.",
+        "A candidate may have at most 400,000 parameters.",
+    }
 
-    model = cell(factorisation="1x5_5x1", pool="avg", include_preprocessing=True, aux_heads=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (8, *SHAPE)).astype("uint8")
-    export = mobile.export(model, tmp_path / "export", calibration=list(pixels[:, None]), modes=("float32", "int8"))
-    proof = mobile.verify(model, export.folder, [(pixels.astype("float32"), np.zeros(8, int))])
-    float32 = next(row for row in proof.rows if row.file == "model_float32.tflite")
-    assert float32.largest_difference < 1e-5
-    assert {path.name for path in export.folder.iterdir()} >= {"model_float32.tflite", "model_int8.tflite"}
+
+def test_a_candidate_is_the_recipe_with_another_network():
+    recipe = load_recipe("digits")
+    space = HyperInceptionCell("digits")
+    config = space.config(default(space, width=96, factorisation="1x7_7x1"))
+    assert dataclasses.replace(config, model=recipe.model) == recipe
+    assert (config.model.name, config.model.alpha, config.model.aux_heads) == ("inception_cell", 1.0, True)
+    assert (config.model.image_size, config.model.channels, config.model.batch_norm_momentum) == (16, 1, 0.9)
+    assert config.model.options == {
+        "stem": "low_resolution", "width": 96, "modules": 5, "branch_1x1": 2, "branch_3x3": 4, "branch_5x5": 1,
+        "branch_pool": 1, "reduction": 0.5, "factorisation": "1x7_7x1", "pool": "max",
+    }  # fmt: skip
+    again = HyperInceptionCell(config, search=["width"])
+    assert again.config(default(again)) == config and again.config(default(again, width=32)) != config
+
+
+def test_what_depends_on_a_branch_is_active_with_it_alone():
+    space = HyperInceptionCell()
+    hp = default(space, branch_5x5=0)
+    assert not hp.is_active("factorisation") and hp.is_active("pool")
+    never = HyperInceptionCell(choices={"branch_pool": [0]})
+    assert "pool" not in default(never).values and "factorisation" in default(never).values
+    always = HyperInceptionCell(search=["pool"])
+    assert default(always).values == {"pool": "max"}
+
+
+def test_dimensions_of_training_are_searched_where_they_are_named():
+    space = HyperInceptionCell(search=["width", "learning_rate", "dropout"], choices={"dropout": [0.1, 0.3]})
+    hp = default(space, learning_rate=0.05)
+    config = space.config(hp)
+    assert list(hp.values) == ["width", "dropout", "learning_rate"]
+    assert (config.optimizer.learning_rate, config.model.options["dropout"]) == (0.05, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("size", "stems"), [(32, ["low_resolution"]), (96, ["low_resolution", "imagenet"]), (224, ["imagenet"])]
+)
+def test_the_stems_are_those_that_the_images_suit(size, stems):
+    config = load_recipe("digits")
+    space = HyperInceptionCell(
+        dataclasses.replace(config, model=dataclasses.replace(config.model, image_size=size, options={}))
+    )
+    assert space.dimensions["stem"] == stems
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (NO_BRANCH, "A module needs at least one branch"),
+        ({"stem": "imagenet"}, "InceptionCell needs images of at least 65x65 pixels in this form. Received: "),
+        ({"branch_1x1": 500}, "Every branch must get at least one of the module's 64 channels. Received: "),
+        ({"modules": 0}, "modules must be a whole number from 1 to 40. Received: modules=0."),
+    ],
+)  # fmt: skip
+def test_a_candidate_that_makes_no_network_is_rejected(values, reason):
+    space = HyperInceptionCell()
+    hp = default(space, **values)
+    assert space.reject(hp).startswith(reason)
+    with pytest.raises(kt.errors.FailedTrialError, match=reason):
+        space.build(hp)
+
+
+def test_a_budget_holds_to_the_last_unit():
+    free = HyperInceptionCell()
+    costs = network_costs(free.config(default(free)), 10)
+    for name in ("parameters", "multiply_adds"):
+        cost = getattr(costs, name)
+        just, short = (HyperInceptionCell(limits={name: limit}) for limit in (cost, cost - 1))
+        assert just.reject(default(just)) is None
+        assert short.reject(default(short)).endswith(f"Received: {cost:,}")
+
+
+def test_counting_costs_leaves_keras_as_it_was():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    layer = keras.layers.Dense(1)
+    space = HyperInceptionCell()
+    network_costs(space.config(default(space, width=48)), 10)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert keras.layers.Dense(1).name == f"{layer.name}_1"
+    layer.build((None, 2))  # no variable of the counted network is waiting to be made
+    assert layer.kernel.shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"recipe": "digit"}, "Did you mean digits"),
+        ({"search": ["widht"]}, "A searched dimension must be one of stem, width, .*batch_size. Received: 'widht'$"),
+        ({"choices": {"depth": [1]}}, "A dimension with choices must be one of stem, .*pool. Received: 'depth'$"),
+        ({"choices": {"width": []}}, r"The choices of width must be a list of different .* Received: \[\]$"),
+        ({"choices": {"width": [8, 8]}}, r"Received: \[8, 8\]$"),
+        ({"choices": {"width": [8.0]}}, r"different values of type int. Received: \[8.0\]$"),
+        ({"choices": {"pool": "max"}}, "must be a list of different values of type str. Received: 'max'$"),
+        ({"choices": {"pool": ["min"]}}, "pool must be one of max, avg. Received: 'min'$"),
+        ({"limits": {"flops": 1}}, "A limit must be one of parameters, multiply_adds. Received: 'flops'$"),
+        ({"limits": {"parameters": 0}}, "The limit of parameters must be a number greater than 0. Received: 0$"),
+    ],
+)  # fmt: skip
+def test_a_space_that_cannot_be_is_told_in_a_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        HyperInceptionCell(**arguments)
+
+
+def test_a_recipe_that_starts_from_weights_is_refused():
+    config = load_recipe("digits")
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="imagenet"))
+    with pytest.raises(ValueError, match="starts from random weights. Received: imagenet$"):
+        HyperInceptionCell(config)
+
+
+@old_threads
+def test_a_grid_tries_every_combination_once(tmp_path: Path):
+    choices = {"branch_5x5": [0, 1], "factorisation": ["5x5", "two_3x3"], "width": [8, 16]}
+    space = HyperInceptionCell(search=list(choices), choices=choices)
+
+    class Grid(kt.GridSearch):
+        def run_trial(self, trial, *args, **kwargs):
+            return {OBJECTIVE.name: float(space.reject(trial.hyperparameters) is None)}
+
+    grid = Grid(space, objective=OBJECTIVE, directory=tmp_path)
+    grid.search(verbose=0)
+    tried = [tuple(sorted(trial.hyperparameters.values.items())) for trial in grid.oracle.trials.values()]
+    assert len(tried) == len(set(tried)) == 2 * (1 + 2)
+    assert all(trial.score == 1 for trial in grid.oracle.trials.values())
+
+
+@pytest.fixture
+def tiny_space(tmp_path: Path) -> HyperInceptionCell:
+    """A space of small modules on 24 images."""
+    config = tiny_config(f"folder:{write_digits(tmp_path / 'digits')}")
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, aux_heads=False))
+    choices = {"width": [8, 12], "modules": [1], "branch_3x3": [1, 2]}
+    return HyperInceptionCell(config, search=list(choices), choices=choices)
+
+
+@old_threads
+def test_a_stock_tuner_searches(tiny_space: HyperInceptionCell, tmp_path: Path):
+    tuner = kt.RandomSearch(tiny_space, objective=OBJECTIVE, max_trials=2, seed=1, directory=tmp_path)
+    tuner.search(verbose=0)
+    trials = list(tuner.oracle.trials.values())
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 2
+    assert all({"val_loss", "val_predictions_accuracy"} <= trial.metrics.metrics.keys() for trial in trials)
+    (best,) = tuner.get_best_models()
+    best.save(tmp_path / "best.keras")
+    assert keras.models.load_model(tmp_path / "best.keras").output_shape == (None, 3)
+
+
+@old_threads
+def test_rejected_candidates_fail_as_trials(tiny_space: HyperInceptionCell, tmp_path: Path):
+    tiny_space.limits = {"parameters": 1}
+    tuner = kt.RandomSearch(tiny_space, objective=OBJECTIVE, max_trials=2, seed=1, directory=tmp_path)
+    tuner.search(verbose=0)
+    trials = list(tuner.oracle.trials.values())
+    assert [trial.status for trial in trials] == ["FAILED"] * 2
+    assert all("A candidate may have at most 1 parameters. Received: " in trial.message for trial in trials)
+
+
+@pytest.mark.slow
+@old_threads
+def test_hyperband_goes_on_where_a_shorter_trial_ended(tiny_space: HyperInceptionCell, tmp_path: Path):
+    model = dataclasses.replace(tiny_space.recipe.model, aux_heads=True)
+    tiny_space.recipe = dataclasses.replace(tiny_space.recipe, epochs=4, model=model)
+    tuner = kt.Hyperband(tiny_space, objective=OBJECTIVE, max_epochs=4, factor=2, seed=1, directory=tmp_path)
+    tuner.search(verbose=0)
+    trials = tuner.oracle.trials.values()
+    assert {trial.status for trial in trials} == {"COMPLETED"}
+    assert any("tuner/trial_id" in trial.hyperparameters.values for trial in trials)
+
+
+def test_training_begins_at_the_epoch_that_it_is_told(tiny_space: HyperInceptionCell):
+    hp = default(tiny_space)
+    model = tiny_space.build(hp)
+    assert tiny_space.splits(tiny_space.config(hp)) is tiny_space.splits(tiny_space.config(hp))
+    history = tiny_space.fit(hp, model, initial_epoch=1, epochs=2)
+    steps = len(tiny_space.splits(tiny_space.recipe).train.labels) // 8
+    assert history.epoch == [1] and int(model.optimizer.iterations.numpy()) == 2 * steps
+    assert {"val_loss", "val_predictions_accuracy"} <= history.history.keys()
+
+
+@pytest.mark.parametrize("arguments", [((np.zeros(1),), {}), ((), {"validation_split": 0.1})])
+def test_data_of_ones_own_is_refused(arguments):
+    positional, keywords = arguments
+    space = HyperInceptionCell()
+    with pytest.raises(ValueError, match=r"call search\(\) without. Received: (1 by position|validation_split)$"):
+        space.fit(default(space), None, *positional, **keywords)
