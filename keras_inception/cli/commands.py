@@ -33,6 +33,7 @@ from keras_inception.cli.deployment import EXPORT, export_run
 from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
 from keras_inception.cli.training import new_folder, train_command
+from keras_inception.cli.tuning import tune_command
 from keras_inception.training.recipes import load_recipe
 
 DEFAULT_RECIPE = "digits"
@@ -42,10 +43,20 @@ USAGE_ERROR = 2
 def command_line(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the sub-command that they name, and return its exit code."""
     app = SubcommandApp()
-    train = train_command(_recipe_in(arguments), arguments)
+    train, tune = train_command(_recipe_in(arguments), arguments), tune_command(_recipe_after("tune", arguments))
     about_networks = (networks.models, networks.summary, networks.plot, networks.weights, networks.convert)
     about_files = (deployment.export, deployment.verify, deployment.benchmark)
-    for sub_command in (*about_networks, data.scan, data.pack, train, evaluate, predict, *about_files, quickstart):
+    for sub_command in (
+        *about_networks,
+        data.scan,
+        data.pack,
+        train,
+        tune,
+        evaluate,
+        predict,
+        *about_files,
+        quickstart,
+    ):
         app.command(sub_command)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
     code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=registry())
@@ -178,4 +189,12 @@ def _recipe_in(arguments: Sequence[str]) -> str:
             return value
         if option.startswith("--recipe="):
             return option.partition("=")[2]
+    return DEFAULT_RECIPE
+
+
+def _recipe_after(sub_command: str, arguments: Sequence[str]) -> str:
+    """Likewise, of a sub-command whose first argument names it."""
+    for before, value in pairwise(arguments):
+        if before == sub_command:
+            return DEFAULT_RECIPE if value.startswith("-") else value
     return DEFAULT_RECIPE

@@ -39,10 +39,7 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
             raise ValueError(f"--workers must be at least 1. Received: {workers}")
         if resume is not None and (output is not None or overwrite or config != defaults):
             raise ValueError("A resumed run keeps its own configuration and folder. Received: --resume beside others")
-        config = dataclasses.replace(
-            config,
-            model=dataclasses.replace(config.model, options={**defaults.model.options, **config.model.options}),
-        )
+        config = with_options(config, defaults)
         _need_backend()
         if workers > 1:
             return _launch(workers, arguments, [] if resume or output else ["--output", str(new_folder(config.recipe))])
@@ -70,12 +67,19 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
     return train
 
 
-def new_folder(name: str) -> Path:
+def with_options(config: TrainConfig, defaults: TrainConfig) -> TrainConfig:
+    """Add a recipe's builder keywords to those of the command line, which would stand alone otherwise."""
+    options = {**defaults.model.options, **config.model.options}
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, options=options))
+
+
+def new_folder(name: str, parent: str = "runs") -> Path:
     """Name the first free folder among runs/NAME, runs/NAME-2, runs/NAME-3 and so on."""
-    folder, number = Path("runs") / name, 1
+    name = Path(name).stem  # of a recipe in a file
+    folder, number = Path(parent) / name, 1
     while folder.exists():
         number += 1
-        folder = Path("runs") / f"{name}-{number}"
+        folder = Path(parent) / f"{name}-{number}"
     return folder
 
 

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pkgutil
+from pathlib import Path
 
 from keras_inception.training.config import TrainConfig
 
@@ -15,9 +16,15 @@ def list_recipes() -> list[str]:
 def load_recipe(name: str) -> TrainConfig:
     """Returns a recipe's configuration; change it with `dataclasses.replace`.
 
+    Args:
+        name: of a recipe of this package, or a JSON file, such as a run's config.json or what `tune` writes.
+
     Raises:
-        ValueError: for an unknown name, with the nearest known one.
+        FileNotFoundError: for a file that is not there.
+        ValueError: for an unknown name, with the nearest known one, or a file that holds no configuration.
     """
+    if name.endswith(".json"):
+        return TrainConfig.from_json(Path(name).read_text(encoding="utf-8"))
     known = list_recipes()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)

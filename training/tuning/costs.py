@@ -9,6 +9,7 @@ import keras
 
 import keras_inception as ki
 from keras_inception import weights
+from keras_inception.graph import BlockRow
 from keras_inception.training.config import ModelConfig, TrainConfig
 from keras_inception.training.objective import MAIN_HEAD, build_model
 
@@ -39,27 +40,37 @@ def network_costs(config: TrainConfig, classes: int) -> Costs:
     Raises:
         ValueError: The network does not exist, or does not take its size or one of its options.
     """
+    rows = _table(_plain(config), classes)
+    return Costs(sum(row.parameters for row in rows), sum(row.multiply_adds or 0 for row in rows))
+
+
+def block_names(config: TrainConfig) -> list[str]:
+    """Names the blocks with weights of the network that a configuration trains, its classifier's last."""
+    return [row.name for row in _table(_plain(config), 2) if row.parameters]
+
+
+def _plain(config: TrainConfig) -> str:
+    """The network alone, as JSON: what a cache can be asked for."""
     settings = config.model
     options = {**_released_options(settings), **settings.options}
     plain = dataclasses.replace(settings, weights="", unfreeze_from="", batch_norm="trainable", options=options)
-    return _costs(TrainConfig(model=plain).to_json(), classes)
+    return TrainConfig(model=plain).to_json()
 
 
 @functools.lru_cache(maxsize=4096)
-def _costs(config: str, classes: int) -> Costs:
+def _table(config: str, classes: int) -> list[BlockRow]:
     # Keras keeps its state by thread, the list of variables to make at a scope's end among it: with the thread goes all
     # that was noted of a network whose variables are never made, and the caller's own state stays as it was.
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(_count, TrainConfig.from_json(config), classes).result()
+        return thread.submit(_read, TrainConfig.from_json(config), classes).result()
 
 
-def _count(config: TrainConfig, classes: int) -> Costs:
+def _read(config: TrainConfig, classes: int) -> list[BlockRow]:
     with keras.StatelessScope(initialize_variables=False):
         model = build_model(config, classes)
         if isinstance(model.output, dict):
             model = keras.Model(model.input, model.output[MAIN_HEAD])
-    rows = ki.block_table(model)
-    return Costs(sum(row.parameters for row in rows), sum(row.multiply_adds or 0 for row in rows))
+    return ki.block_table(model)
 
 
 def _released_options(settings: ModelConfig) -> dict[str, bool | int | float | str]:

@@ -1,0 +1,122 @@
+"""Searches in several processes, by KerasTuner's protocol: a chief who proposes trials, and workers who run them.
+
+KerasTuner reads who a process is from its environment: KERASTUNER_TUNER_ID (the chief's begins with `chief`), and the
+chief's address in KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+from keras_inception.training.tuning.journal import JOURNAL
+
+ID, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+_POLL_SECONDS = 0.5
+_RESTARTS = 3
+
+
+def role() -> Literal["alone", "chief", "worker"]:
+    """Who this process is in a search.
+
+    Raises:
+        ValueError: where only some of KerasTuner's variables are set.
+    """
+    missing = [name for name in (ID, HOST, PORT) if name not in os.environ]
+    if len(missing) == 3 or missing == [HOST, PORT]:
+        return "alone"
+    if missing:
+        raise ValueError(
+            f"A search on several machines sets {ID}, {HOST} and {PORT}. Received: no {', '.join(missing)}"
+        )
+    return "chief" if "chief" in os.environ[ID] else "worker"
+
+
+def address() -> str:
+    """The chief's address."""
+    return f"{os.environ[HOST]}:{os.environ[PORT]}"
+
+
+def check_port() -> None:
+    """Sees whether the chief can have its port: gRPC would share it with whoever has it.
+
+    Raises:
+        ValueError: where it cannot.
+    """
+    try:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((os.environ[HOST], int(os.environ[PORT])))
+    except (OSError, ValueError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"The chief's address must be free. Received: {address()} ({reason})") from None
+
+
+def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
+    """Runs a search that has been begun as a chief and so many workers on this machine, and waits for its end.
+
+    A worker that is killed is started again and goes on with its trial.
+
+    Raises:
+        ValueError: where the chief or a worker fails; the search can be resumed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        environment = {**os.environ, HOST: "127.0.0.1", PORT: str(free.getsockname()[1])}
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+        def start(name: str) -> subprocess.Popen[bytes]:
+            with (place / name).open("wb") as errors:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "keras_inception.training.tuning.worker", str(folder), str(threads)],
+                    env={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **environment, ID: name},
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
+                )  # fmt: skip
+            stack.callback(_end, process)
+            return process
+
+        def failure(name: str) -> ValueError:
+            lines = (place / name).read_text(errors="replace").strip().splitlines()
+            return ValueError(f"{lines[-1] if lines else name + ' ended without a word.'}")
+
+        chief = start("chief")
+        team = {f"worker{number}": start(f"worker{number}") for number in range(workers)}
+        restarts = 0
+        while any(process.poll() is None for process in team.values()):
+            show()
+            if chief.poll() is not None and any(process.poll() is None for process in team.values()):
+                time.sleep(_POLL_SECONDS)  # workers may be about to leave for the same reason
+                if any(process.poll() is None for process in team.values()):
+                    raise failure("chief")
+            for name, process in team.items():
+                if process.poll() in (None, 0):
+                    continue
+                restarts += 1
+                if process.returncode > 0 or restarts > _RESTARTS * workers:
+                    raise failure(name)
+                team[name] = start(name)
+            time.sleep(_POLL_SECONDS)
+    if not (folder / JOURNAL).is_file():
+        raise failure("chief")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process: SIGTERM lets a worker's trial save its step."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdin:
+        process.stdin.close()

@@ -1,0 +1,159 @@
+"""Runs trials, each in a process of its own whose memory returns to the system, and tells what became of them."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import psutil
+
+from keras_inception.training.callbacks import VALIDATION_ACCURACY, read_history
+from keras_inception.training.tuning.costs import network_costs
+from keras_inception.training.tuning.display import Running
+from keras_inception.training.tuning.failures import death, kernel_kills
+from keras_inception.training.tuning.hypermodel import RecipeHyperModel
+from keras_inception.training.tuning.outcomes import Outcome
+from keras_inception.training.tuning.settings import SearchPlan
+from keras_inception.training.tuning.trial import RUN, Task
+
+TRIALS, LOG = "trials", "log.txt"
+_POLL_SECONDS = 0.1
+_SHOW_SECONDS = 0.5
+_MERCY_SECONDS = 60.0
+
+
+class TrialRunner:
+    """Runs one trial after the other.
+
+    Args:
+        folder: the search's folder.
+        plan: the search.
+        space: its space.
+        threads: of the processor that a trial may use, 0 for all.
+        show: called about twice a second while a trial runs.
+    """
+
+    def __init__(
+        self, folder: Path, plan: SearchPlan, space: RecipeHyperModel, threads: int, show: Callable[[], object]
+    ) -> None:
+        self.folder, self.plan, self.space, self.threads, self.show = folder / TRIALS, plan, space, threads, show
+
+    def run(self, trial: str, hp: keras_tuner.HyperParameters) -> Outcome:
+        """Runs a trial, or goes on with it at its last epoch's end, or returns the outcome that it has already.
+
+        Whatever ends the trial but the end of this process is an outcome.
+
+        Raises:
+            OSError: where the search's folder cannot be written.
+        """
+        folder = self.folder / trial
+        if outcome := Outcome.read(folder):
+            return outcome
+        folder.mkdir(parents=True, exist_ok=True)
+        values = dict(hp.values)
+        if reason := self.space.reject(hp):
+            outcome = Outcome(trial, "rejected", reason, values=values)
+        else:
+            task = self._task(trial, hp)
+            task.write(folder)
+            began = time.monotonic()
+            status_and_reason = self._supervise(folder)
+            outcome = Outcome.read(folder)
+            if outcome is None:
+                assert status_and_reason
+                outcome = Outcome(trial, *status_and_reason, values=values, **task.costs)
+            outcome = dataclasses.replace(outcome, seconds=round(time.monotonic() - began, 1))
+        outcome.write(folder)
+        return outcome
+
+    def _task(self, trial: str, hp: keras_tuner.HyperParameters) -> Task:
+        plan = self.plan
+        config = self.space.config(hp)
+        goal = plan.search.goal
+        return Task(
+            trial=trial,
+            values=dict(hp.values),
+            config=config.to_json(),
+            epochs=int(hp.values.get("tuner/epochs", config.epochs)),
+            continues=str(hp.values.get("tuner/trial_id", "")),
+            costs=dataclasses.asdict(network_costs(config, self.space.classes)),
+            objective=goal.objective,
+            limits=dict(goal.limits),
+            weights=dict(goal.weights),
+            tflite_mode=plan.search.tflite_mode if goal.needs_tflite else "",
+        )
+
+    def _supervise(self, folder: Path) -> tuple[Any, str] | None:
+        """Waits for a trial's process; returns why it ended where it did not say so itself."""
+        kills = kernel_kills()
+        environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+        if self.threads:
+            environment |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(self.threads))
+        with (folder / LOG).open("ab") as log:
+            # -P: a module of the working directory must not stand in for one of ours
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "keras_inception.training.tuning.trial", str(folder)],
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+            )  # fmt: skip
+        try:
+            if largest := self._wait(process):
+                limit = self.plan.search.memory_mb
+                return "out_of_memory", f"A trial may take at most {limit:,} MB. Received: {largest / 1e6:,.0f} MB"
+        except BaseException:
+            _end(process)  # it saves its step and leaves
+            raise
+        return death(process.returncode, folder / LOG, kills)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Waits for the end; returns the memory in bytes that the process was ended for, or 0."""
+        limit, shown = self.plan.search.memory_mb * 1_000_000, time.monotonic()
+        while process.poll() is None:
+            if limit and (taken := _memory(process.pid)) > limit:
+                process.kill()
+                process.wait()
+                return taken
+            if time.monotonic() - shown > _SHOW_SECONDS:
+                self.show()
+                shown = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+        return 0
+
+
+def running(folder: Path) -> list[Running]:
+    """The trials of a search that have begun and not ended."""
+    found = []
+    for place in sorted((folder / TRIALS).glob("*")):
+        if Outcome.read(place) is None and (place / "trial.json").is_file():
+            task = Task.read(place)
+            rows = read_history(place / RUN / "history.csv")
+            accuracy = max((row[VALIDATION_ACCURACY] for row in rows), default=None)
+            seconds = time.time() - (place / "trial.json").stat().st_mtime
+            found.append(Running(task.trial, task.values, len(rows), task.epochs, accuracy, seconds))
+    return found
+
+
+def outcomes(folder: Path) -> list[Outcome]:
+    """The outcomes of a search's trials, in the order of their ids."""
+    read = (Outcome.read(place) for place in sorted((folder / TRIALS).glob("*")))
+    return [outcome for outcome in read if outcome is not None]
+
+
+def _memory(process: int) -> int:
+    try:
+        return int(psutil.Process(process).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_MERCY_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

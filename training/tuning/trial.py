@@ -1,0 +1,171 @@
+"""A trial, in a process of its own: `python -m keras_inception.training.tuning.trial FOLDER`.
+
+The folder holds trial.json, what to do, and gets run/, a run folder like any other, and outcome.json. When the process
+that started it is gone, the trial ends too: the pipe on its standard input tells.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_inception.training.config import TrainConfig
+from keras_inception.training.files import write_text
+from keras_inception.training.tuning.outcomes import Goal, Outcome
+
+TASK, RUN, MEASURES = "trial.json", "run", "measures.json"
+ORPHANED = 137
+_CALIBRATION_IMAGES = 64
+_LATENCY_RUNS = 50
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a trial's process has to do.
+
+    Attributes:
+        trial: the trial's id.
+        values: the hyperparameters' values.
+        config: what is trained, as JSON.
+        epochs: after how many epochs training pauses.
+        continues: the trial whose training this one continues, empty for none.
+        costs: parameters and multiply_adds, known beforehand.
+        objective: of the search's goal.
+        limits: likewise.
+        weights: likewise.
+        tflite_mode: mode of the TFLite file that is measured, empty for none.
+    """
+
+    trial: str
+    values: dict[str, Any]
+    config: str
+    epochs: int
+    continues: str
+    costs: dict[str, int]
+    objective: str
+    limits: dict[str, float]
+    weights: dict[str, float]
+    tflite_mode: str
+
+    def write(self, folder: Path) -> None:
+        """Writes trial.json."""
+        write_text(folder / TASK, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Task":
+        """Reads trial.json."""
+        return cls(**json.loads((folder / TASK).read_text(encoding="utf-8")))
+
+
+def perform(folder: Path) -> Outcome:
+    """Trains and measures what a trial's folder says, or goes on with it where it was broken off."""
+    import keras_inception.training as room
+    from keras_inception.training.run import METRICS
+
+    task = Task.read(folder)
+    config = TrainConfig.from_json(task.config)
+    goal = Goal(task.objective, task.limits, task.weights)
+    outcome = Outcome(task.trial, "completed", values=task.values, **task.costs)
+    if task.tflite_mode:
+        outcome = dataclasses.replace(outcome, **_tflite_costs(folder, config, task.tflite_mode))
+        if reason := goal.violation(outcome)[1]:
+            return dataclasses.replace(outcome, status="rejected", reason=reason)
+    run_folder = folder / RUN
+    if task.continues:
+        _continue(folder.parent / task.continues / RUN, run_folder)
+    if not (run_folder / METRICS).is_file() or _epochs(run_folder) < task.epochs:
+        begun = (run_folder / "config.json").is_file()
+        if begun:
+            room.resume(run_folder, stop_after=task.epochs)
+        else:
+            room.train(config, run_folder, stop_after=task.epochs)
+    metrics = json.loads((run_folder / METRICS).read_text(encoding="utf-8"))
+    return dataclasses.replace(
+        outcome,
+        accuracy=metrics["validation_accuracy"],
+        loss=metrics["validation_loss"],
+        epochs=metrics["epochs"],
+    )
+
+
+def _epochs(run_folder: Path) -> int:
+    return int(json.loads((run_folder / "metrics.json").read_text(encoding="utf-8"))["epochs"])
+
+
+def _continue(earlier: Path, run_folder: Path) -> None:
+    """Takes over another trial's training, at its last epoch's end; it stays as it is."""
+    if run_folder.exists() or not (earlier / "config.json").is_file():
+        return
+    copy = run_folder.with_name(f".{RUN}.partial-copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(earlier, copy)
+    copy.rename(run_folder)
+
+
+def _tflite_costs(folder: Path, config: TrainConfig, mode: str) -> dict[str, float]:
+    """Size and latency of the TFLite file, which do not depend on what the weights will be."""
+    known = folder / MEASURES
+    if known.is_file():
+        costs: dict[str, float] = json.loads(known.read_text(encoding="utf-8"))
+        return costs
+    import tempfile
+
+    import keras_inception.tflite as mobile
+    from keras_inception.training.objective import build_model
+    from keras_inception.training.pipeline import evaluation_batches
+    from keras_inception.training.sources import open_splits
+
+    splits = open_splits(config)
+    batches = evaluation_batches(splits.train, config, 1).take(_CALIBRATION_IMAGES)
+    calibration = [pixels for pixels, _ in batches.as_numpy_iterator()]
+    model = build_model(config, len(splits.class_names))
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        export = mobile.export(
+            model, Path(place) / "export", modes=(mode,), saved_model=False, calibration=calibration, rounding="nearest"
+        )
+        file = export.folder / f"model_{mode}.tflite"
+        size = file.stat().st_size
+        (timing,) = mobile.benchmark([file], threads=1, runs=_LATENCY_RUNS)
+    costs = {"size_mb": round(size / 1e6, 4), "latency_ms": round(timing.median_ms, 4)}
+    write_text(known, json.dumps(costs) + "\n")
+    return costs
+
+
+def end_with_parent() -> None:
+    """Ends this process at once when the search that started it is gone, killed or not."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(folder: Path) -> None:
+    """Performs a trial and writes its outcome."""
+    end_with_parent()
+    task = Task.read(folder)
+    from filelock import FileLock
+
+    with FileLock(folder / ".lock"):  # the process of a search killed a moment ago may still be ending
+        from keras_inception.training.tuning.failures import failure
+
+        try:
+            outcome = perform(folder)
+        except Exception as error:
+            status, reason = failure(error)
+            print(f"{status}: {reason}", flush=True)
+            outcome = Outcome(task.trial, status, reason, values=task.values, **task.costs)
+        outcome.write(folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # TensorFlow takes seconds to take itself apart
