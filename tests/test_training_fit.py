@@ -74,7 +74,7 @@ def test_the_history_has_a_row_an_epoch_with_every_head(run):
         assert 0 <= float(rows[1][f"val_{head}_accuracy"]) <= 1
         assert float(rows[1][f"{head}_loss"]) > 0
     metrics = json.loads((run.folder / "metrics.json").read_text())
-    best = min(rows, key=lambda row: float(row["val_predictions_loss"]))
+    best = min(rows, key=lambda row: float(row["val_predictions_cross_entropy"]))
     assert metrics["best_epoch"] == float(best["epoch"])
     assert metrics["validation_accuracy"] == pytest.approx(float(best["val_predictions_accuracy"]))
 

@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from training_helpers import tiny_config
 
 import keras_inception as ki
@@ -47,6 +48,16 @@ def test_the_loss_is_the_weighted_sum_over_the_named_heads():
     logs = model.evaluate(images, objective.targets(labels), verbose=0, return_dict=True)
     assert logs["loss"] == pytest.approx(expected, rel=1e-5)
     assert {"predictions_accuracy", "aux1_accuracy", "aux2_accuracy"} <= set(logs)
+
+
+def test_the_cross_entropy_of_the_predictions_weighs_images_alike_where_the_last_batch_is_smaller():
+    config = tiny_config(objective=ObjectiveConfig(label_smoothing=0.1))
+    model, objective = compiled(config)
+    images, labels = random_batch(config, count=5)
+    expected = cross_entropy(model.predict(images, verbose=0)["predictions"].astype(np.float64), labels, 0.1)
+    data = tf.data.Dataset.from_tensor_slices((images, objective.targets(labels))).batch(4)
+    logs = model.evaluate(data, verbose=0, return_dict=True)
+    assert logs["predictions_cross_entropy"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_auxiliary_heads_logs_keep_their_names():

@@ -128,7 +128,8 @@ class Record(keras.callbacks.Callback):
     @property
     def loss(self) -> str:
         """Name of the predictions' validation loss."""
-        return "val_predictions_loss" if self.rows and "val_predictions_loss" in self.rows[0] else "val_loss"
+        exact = "val_predictions_cross_entropy"
+        return exact if self.rows and exact in self.rows[0] else "val_loss"
 
     @property
     def best(self) -> dict[str, float]:

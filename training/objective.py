@@ -16,7 +16,10 @@ MAIN_HEAD = "predictions"
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross-entropy of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`."""
+    """Cross-entropy of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`.
+
+    With several heads `predictions_cross_entropy` is the mean over images, by which the best epoch is chosen.
+    """
 
     weights: dict[str, float]
     """Loss weight of each output by its name; `predictions` has 1."""
@@ -41,11 +44,13 @@ class Objective:
             # Keras prefixes logs with the output's name only where there are several outputs.
             metrics = [keras.metrics.CategoricalAccuracy(name=f"{MAIN_HEAD}_accuracy")]
             return {"loss": losses[MAIN_HEAD], "metrics": metrics}
-        return {
-            "loss": losses,
-            "loss_weights": dict(self.weights),
-            "metrics": {head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self.weights},
+        by_head: dict[str, list[Any]] = {
+            head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self.weights
         }
+        # In Keras's `<head>_loss` each batch weighs the same on TensorFlow, a smaller last one as well.
+        exact = keras.metrics.CategoricalCrossentropy(name="cross_entropy", label_smoothing=self.label_smoothing)
+        by_head[MAIN_HEAD].append(exact)
+        return {"loss": losses, "loss_weights": dict(self.weights), "metrics": by_head}
 
 
 def make_objective(config: TrainConfig, classes: int) -> Objective:
