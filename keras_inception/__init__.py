@@ -15,7 +15,7 @@ from keras_inception.registry import ModelEntry, create_model, get_entry, list_m
 
 if TYPE_CHECKING:
     from keras_inception.finetune import unfreeze
-    from keras_inception.graph import block_table, feature_pyramid
+    from keras_inception.graph import BlockRow, block_table, feature_pyramid
     from keras_inception.labels import decode_predictions
     from keras_inception.models.inception_cell import InceptionCell
     from keras_inception.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "BlockRow": "keras_inception.graph",
     "Numerics": "keras_inception.numerics",
     "Preprocessing": "keras_inception.preprocessing",
     "block_table": "keras_inception.graph",
@@ -47,6 +48,7 @@ if "keras" in sys.modules:
     importlib.import_module("keras_inception.custom_layers")
 
 __all__ = [
+    "BlockRow",
     "InceptionCell",
     "InceptionResNetV1",
     "InceptionResNetV2",

@@ -9,7 +9,6 @@ import keras
 
 import keras_inception as ki
 from keras_inception import weights
-from keras_inception.graph import BlockRow
 from keras_inception.training.config import ModelConfig, TrainConfig
 from keras_inception.training.objective import MAIN_HEAD, build_model
 
@@ -58,14 +57,14 @@ def _plain(config: TrainConfig) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _table(config: str, classes: int) -> list[BlockRow]:
+def _table(config: str, classes: int) -> list[ki.BlockRow]:
     # Keras keeps its state by thread, the list of variables to make at a scope's end among it: with the thread goes all
     # that was noted of a network whose variables are never made, and the caller's own state stays as it was.
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(_read, TrainConfig.from_json(config), classes).result()
 
 
-def _read(config: TrainConfig, classes: int) -> list[BlockRow]:
+def _read(config: TrainConfig, classes: int) -> list[ki.BlockRow]:
     with keras.StatelessScope(initialize_variables=False):
         model = build_model(config, classes)
         if isinstance(model.output, dict):
