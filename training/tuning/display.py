@@ -16,6 +16,8 @@ from keras_inception.training.tuning.words import BEYOND, differing, duration, p
 
 ROWS = 15
 """Most recent trials that the table shows, fewer on a low terminal."""
+WIDE = 130
+"""Columns from which a terminal shows every cost; a narrower one shows those that the search is after, if any."""
 _AROUND = 7  # lines of a terminal that are no trials: the head, the foot and the best trial
 _COLOURS = {"completed": "green", "rejected": "bright_black", BEYOND: "yellow", "running": "cyan"}
 _NOUNS = {"parameters": " weights", "multiply_adds": " multiply-adds"}
@@ -114,25 +116,24 @@ class Display:
         goal = self.plan.search.goal
         best = goal.best(outcomes)
         varying = differing([*(outcome.values for outcome in outcomes), *(trial.values for trial in running)])
+        aims = [cost for cost in self.costs if cost in (goal.objective, *goal.limits, *goal.weights)]
+        figures = ["accuracy", *(aims if aims and self.console.width < WIDE else self.costs)]
         room = max(min(ROWS, self.console.height - _AROUND) - len(running), 1)
         latest = list(outcomes[-room:])
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
         table.add_column("trial", no_wrap=True)
         table.add_column("outcome", no_wrap=True)
-        for name in ("accuracy", *self.costs, "epochs", "time"):
+        for name in (*figures, "epochs", "time"):
             words = _NOUNS.get(name, plain(name)).strip()
             table.add_column(words.replace("multiply-adds", "multiply-\nadds"), justify="right", no_wrap=True)
         table.add_column("values", no_wrap=True, overflow="ellipsis", ratio=1)
         for outcome in [*([best] if best and best not in latest else []), *latest]:
             word = verdict(goal, outcome)
-            measures = [getattr(outcome, name) for name in ("accuracy", *self.costs)]
+            measures = {name: getattr(outcome, name) for name in figures}
             table.add_row(
                 outcome.trial,
                 Text("best" if outcome is best else word, style="bold green" if outcome is best else _colour(word)),
-                *(
-                    "" if value is None else show(name, value)
-                    for name, value in zip(("accuracy", *self.costs), measures, strict=True)
-                ),
+                *("" if value is None else show(name, value) for name, value in measures.items()),
                 str(outcome.epochs or ""),
                 duration(outcome.seconds) if outcome.seconds else "",
                 Text.assemble(
@@ -146,7 +147,7 @@ class Display:
                 trial.trial,
                 Text("running", style=_colour("running")),
                 "" if trial.accuracy is None else show("accuracy", trial.accuracy),
-                *([""] * len(self.costs)),
+                *([""] * (len(figures) - 1)),
                 f"{trial.epoch}/{trial.epochs}",
                 duration(trial.seconds),
                 Text(_some(trial.values, varying)),

@@ -137,12 +137,18 @@ class Goal:
         """What the search's oracle is told, the larger the better: every trial has a score, good or not.
 
         A trial beyond a limit ranks below accuracy 0 by how far it is beyond, a failed one lower still: so that an
-        oracle that learns from scores learns to stay away.
+        oracle that learns from scores learns to stay away. Costs, which have no largest value, come as 1 / (1 + cost),
+        and accuracy less costs likewise by what it lacks to 1, so that both stay above 0.
         """
         excess = min(self.violation(outcome)[0], 1.0)
         if excess:
             return -excess
-        return self.value(outcome) if outcome.status == "completed" else _FAILED
+        if outcome.status != "completed":
+            return _FAILED
+        value = self.value(outcome)
+        if self.objective == "accuracy":
+            return 1 / (2 - value) if self.weights else value
+        return 1 / (1 - value)
 
     def best(self, outcomes: Iterable[Outcome]) -> Outcome | None:
         """The best trial within the limits; of those that were trained longest, since others were left behind."""
