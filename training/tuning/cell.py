@@ -9,8 +9,8 @@ import keras_tuner
 
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import load_recipe
-from keras_inception.training.tuning import space
 from keras_inception.training.tuning.hypermodel import RecipeHyperModel, Value
+from keras_inception.training.tuning.space import PUT, WORDS, dimensions_of, own_value
 
 NETWORK = "inception_cell"
 TRAINING = (
@@ -19,8 +19,7 @@ TRAINING = (
 )  # fmt: skip
 """Dimensions of `HyperInception` that this space knows as well."""
 _SIZES = (65, 128)  # below these the stem for low resolutions alone, above them that for ImageNet alone
-_WORDS = {
-    "stem": ("imagenet", "low_resolution"),
+_CELL_WORDS = {
     "factorisation": ("5x5", "two_3x3", "1x5_5x1", "1x7_7x1"),
     "pool": ("max", "avg"),
 }
@@ -77,7 +76,7 @@ class HyperInceptionCell(RecipeHyperModel):
         cell = _cell_dimensions(recipe)
         recipe = _with_cell(recipe, {name: own for name, (own, _) in cell.items()})
         dimensions = {name: values for name, (_, values) in cell.items()}
-        training = space._dimensions(recipe)
+        training = dimensions_of(recipe)
         dimensions |= {name: training[name] for name in TRAINING}
         super().__init__(
             recipe,
@@ -86,7 +85,7 @@ class HyperInceptionCell(RecipeHyperModel):
             choices=choices,
             limits=limits,
         )
-        for name, known in {**_WORDS, **space._WORDS}.items():
+        for name, known in {**WORDS, **_CELL_WORDS}.items():
             for value in self.dimensions.get(name, ()):
                 if value not in known:
                     raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {value!r}")
@@ -101,7 +100,7 @@ class HyperInceptionCell(RecipeHyperModel):
             if not present:
                 continue
             scope = branch in self.dimensions and len(present) < len(shares)
-            own = options[name] if name in options else space._own_value(self.recipe, name)
+            own = options[name] if name in options else own_value(self.recipe, name)
             with hp.conditional_scope(branch, present) if scope else nullcontext():
                 hp.Choice(name, list(values), default=own if own in values else values[0])
 
@@ -111,7 +110,7 @@ class HyperInceptionCell(RecipeHyperModel):
         chosen = {name: hp.values[name] for name in self.dimensions if name in hp.values}
         options = {name: value for name, value in chosen.items() if name not in TRAINING}
         config = _with_options(config, options)
-        for name, put in space._PUT.items():
+        for name, put in PUT.items():
             if name in TRAINING and name in chosen:
                 config = put(config, chosen[name])
         return config
@@ -132,8 +131,8 @@ def _cell_dimensions(recipe: TrainConfig) -> dict[str, tuple[Value, list[Value]]
         "branch_5x5": (1, [0, 1, 2, 4]),
         "branch_pool": (1, [0, 1, 2, 4]),
         "reduction": (0.5, [0.25, 0.5, 0.75, 1.0]),
-        "factorisation": ("5x5", list(_WORDS["factorisation"])),
-        "pool": ("max", list(_WORDS["pool"])),
+        "factorisation": ("5x5", list(_CELL_WORDS["factorisation"])),
+        "pool": ("max", list(_CELL_WORDS["pool"])),
     }
 
 

@@ -71,13 +71,13 @@ class HyperInception(RecipeHyperModel):
         limits: Mapping[str, float] | None = None,
     ) -> None:
         recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
-        dimensions = _dimensions(recipe)
+        dimensions = dimensions_of(recipe)
         if search is None:
             search = [name for name in DEFAULT_SEARCH if _has(recipe.model.name, name)]
         super().__init__(recipe, dimensions=dimensions, search=search, choices=choices, limits=limits)
         for name in (*self.dimensions.get("network", ()), self.recipe.model.name):
             ki.get_entry(str(name))
-        for name, known in _WORDS.items():
+        for name, known in WORDS.items():
             for value in self.dimensions.get(name, ()):
                 if value not in known:
                     raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {value!r}")
@@ -94,13 +94,13 @@ class HyperInception(RecipeHyperModel):
             having = self._networks_with(name)
             everywhere = name == "network" or "network" not in self.dimensions or len(having) == len(self._networks)
             with nullcontext() if everywhere else hp.conditional_scope("network", having):
-                own = _own_value(self.recipe, name)
+                own = own_value(self.recipe, name)
                 hp.Choice(name, list(values), default=own if own in values else values[0])
 
     def config(self, hp: keras_tuner.HyperParameters) -> TrainConfig:
         """Returns the recipe with the values of the hyperparameters, all of which have been declared, put into it."""
         config = self.recipe
-        for name, put in _PUT.items():
+        for name, put in PUT.items():
             if name in self.dimensions and name in hp.values and _has(config.model.name, name):
                 config = put(config, hp.values[name])
         return config
@@ -113,7 +113,7 @@ class HyperInception(RecipeHyperModel):
         return [name for name in self._networks if _has(name, dimension)]
 
 
-def _dimensions(recipe: TrainConfig) -> dict[str, list[Value]]:
+def dimensions_of(recipe: TrainConfig) -> dict[str, list[Value]]:
     """All dimensions and their own values: around the recipe's where a scale is the recipe's to set."""
     size, batch, rate = recipe.model.image_size, recipe.pipeline.batch_size, recipe.optimizer.learning_rate
     sizes = sorted({max(LOW_RESOLUTION_SIZE, 4 * round(size * share / 4)) for share in (0.75, 1.25)} | {size})
@@ -133,7 +133,7 @@ def _dimensions(recipe: TrainConfig) -> dict[str, list[Value]]:
         "optimizer": list(USUAL_RATES),
         "learning_rate": [float(f"{rate * share:.4g}") for share in (0.25, 0.5, 1, 2)],
         "weight_decay": [0.0, 1e-5, 1e-4, 5e-4],
-        "schedule": list(_WORDS["schedule"]),
+        "schedule": list(WORDS["schedule"]),
         "warmup_epochs": [0.0, 1.0, 2.0],
         "augment": [0.0, 0.5, 1.0, 1.5, 2.0],
         "batch_size": sorted({max(1, batch // 2), batch, 2 * batch}),
@@ -141,7 +141,7 @@ def _dimensions(recipe: TrainConfig) -> dict[str, list[Value]]:
     }
 
 
-_WORDS = {
+WORDS = {
     "stem": ("imagenet", "low_resolution"),
     "optimizer": tuple(USUAL_RATES),
     "schedule": ("cosine", "linear", "exponential", "constant"),
@@ -160,7 +160,7 @@ def _has(network: str, dimension: str) -> bool:
     return True
 
 
-def _own_value(recipe: TrainConfig, dimension: str) -> Any:
+def own_value(recipe: TrainConfig, dimension: str) -> Any:
     """The recipe's own value of a dimension, which is where a grid begins."""
     model, objective = recipe.model, recipe.objective
     own: dict[str, Any] = {
@@ -258,7 +258,7 @@ def _put_frozen_depth(config: TrainConfig, share: float) -> TrainConfig:
     return _put("model", "unfreeze_from")(config, names[min(round(share * len(names)), len(names) - 1)])
 
 
-_PUT: dict[str, Put] = {
+PUT: dict[str, Put] = {
     "network": _put_network,
     "alpha": _put("model", "alpha"),
     "image_size": _put("model", "image_size"),
