@@ -207,6 +207,7 @@ def test_the_report_of_a_hundred_trials_with_conditional_and_long_values(tmp_pat
         histories[f"{n:04d}"] = history(accuracy) if n % 10 else []
     page = Page(write_report(tmp_path, plan(tuner="hyperband"), outcomes, histories))
     assert "tuner/" not in page.source
+    assert "learning_rate=–" not in page.text  # what a trial does not have is left out
     assert len(page.tables[-1]) == 101
     assert page.tables[-1][0][-1] == "values"  # too many for columns of their own
     assert "a rather long name of choice number 39" in page.text

@@ -77,7 +77,7 @@ def write_report(
         courses=_courses(goal, outcomes, ranked, histories),
         table=_table(goal, ranked, varying),
         alike=[(name, text(value)) for name, value in first.items() if name not in varying],
-        search_settings=[(name, value or "–") for name, value in settings_rows(dataclasses.asdict(plan.search))],
+        search_settings=settings_rows(dataclasses.asdict(plan.search) | {"search": " ".join(plan.search.search)}),
         recipe_settings=settings_rows(json.loads(plan.recipe.to_json())),
     )
     path = folder / REPORT
@@ -197,7 +197,8 @@ def _table(goal: Goal, ranked: Sequence[Outcome], varying: Sequence[str]) -> dic
         measures = {name: getattr(outcome, name) for name in figures_shown}
         cells = [show(name, value) if value is not None else "–" for name, value in measures.items()]
         cells += [str(outcome.epochs or "–"), duration(outcome.seconds) if outcome.seconds else "–"]
-        named = {name: text(values[name]) if name in values else "–" for name in varying}
+        named = {name: values[name] for name in varying if name in values}
+        each = [text(named[name]) if name in named else "–" for name in varying]
         word = verdict(goal, outcome)
         rows.append(
             {
@@ -205,9 +206,7 @@ def _table(goal: Goal, ranked: Sequence[Outcome], varying: Sequence[str]) -> dic
                 "outcome": word,
                 "kind": _KINDS.get(word, "wrong"),
                 "cells": cells,
-                "varying": [text(named[name]) if name in named else "–" for name in varying]
-                if apart
-                else [pairs(named)],
+                "varying": each if apart else [pairs(named)],
                 "reason": why(goal, outcome),
             }
         )
