@@ -292,7 +292,7 @@ def accuracy_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], lead
     shown = [trial for trial in leaders if trial in handles]
     if shown:
         lines = [handles[trial] for trial in shown]
-        axes.legend(lines, shown, frameon=False, fontsize=8, labelcolor=INK, loc="lower right", title_fontsize=8)
+        axes.legend(lines, shown, frameon=False, fontsize=8, labelcolor=INK, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return svg(figure)
 

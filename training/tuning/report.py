@@ -145,7 +145,7 @@ def _fronts(goal: Goal, completed: Sequence[Outcome], best: Outcome | None) -> d
     costs = known_costs(completed)
     on = {cost: {o.trial for o in pareto_front(completed, cost)} for cost in costs}
     members = [o for o in completed if any(o.trial in front for front in on.values())]
-    varying = differing(o.values for o in members)
+    varying = differing(o.values for o in completed)
     rows = []
     for outcome in sorted(members, key=lambda o: o.accuracy or 0.0, reverse=True):
         known = {cost: getattr(outcome, cost) for cost in costs}
