@@ -40,7 +40,7 @@ class Outcome:
         multiply_adds: multiply-adds for one image, likewise.
         size_mb: size of the TFLite file, where the search asks for it.
         latency_ms: its median latency for one image on this machine, likewise.
-        seconds: how long the trial took, all its attempts together.
+        seconds: how long its last attempt took, all included.
     """
 
     trial: str

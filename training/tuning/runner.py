@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras_tuner
 import psutil
@@ -17,9 +16,9 @@ from keras_inception.training.tuning.costs import network_costs
 from keras_inception.training.tuning.display import Running
 from keras_inception.training.tuning.failures import death, kernel_kills
 from keras_inception.training.tuning.hypermodel import RecipeHyperModel
-from keras_inception.training.tuning.outcomes import Outcome
+from keras_inception.training.tuning.outcomes import Outcome, Status
 from keras_inception.training.tuning.settings import SearchPlan
-from keras_inception.training.tuning.trial import RUN, Task
+from keras_inception.training.tuning.trial import RUN, TASK, Task, seconds_since_task
 
 TRIALS, LOG = "trials", "log.txt"
 _POLL_SECONDS = 0.1
@@ -61,13 +60,10 @@ class TrialRunner:
         else:
             task = self._task(trial, hp)
             task.write(folder)
-            began = time.monotonic()
-            status_and_reason = self._supervise(folder)
-            outcome = Outcome.read(folder)
-            if outcome is None:
-                assert status_and_reason
-                outcome = Outcome(trial, *status_and_reason, values=values, **task.costs)
-            outcome = dataclasses.replace(outcome, seconds=round(time.monotonic() - began, 1))
+            why = self._supervise(folder)
+            if outcome := Outcome.read(folder):
+                return outcome
+            outcome = Outcome(trial, *why, values=values, seconds=seconds_since_task(folder), **task.costs)
         outcome.write(folder)
         return outcome
 
@@ -88,8 +84,8 @@ class TrialRunner:
             tflite_mode=plan.search.tflite_mode if goal.needs_tflite else "",
         )
 
-    def _supervise(self, folder: Path) -> tuple[Any, str] | None:
-        """Waits for a trial's process; returns why it ended where it did not say so itself."""
+    def _supervise(self, folder: Path) -> tuple[Status, str]:
+        """Waits for a trial's process; returns why it ended where it does not say so itself."""
         kills = kernel_kills()
         environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
         if self.threads:
@@ -107,6 +103,9 @@ class TrialRunner:
         except BaseException:
             _end(process)  # it saves its step and leaves
             raise
+        finally:
+            assert process.stdin
+            process.stdin.close()
         return death(process.returncode, folder / LOG, kills)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
@@ -128,12 +127,11 @@ def running(folder: Path) -> list[Running]:
     """The trials of a search that have begun and not ended."""
     found = []
     for place in sorted((folder / TRIALS).glob("*")):
-        if Outcome.read(place) is None and (place / "trial.json").is_file():
+        if Outcome.read(place) is None and (place / TASK).is_file():
             task = Task.read(place)
             rows = read_history(place / RUN / "history.csv")
             accuracy = max((row[VALIDATION_ACCURACY] for row in rows), default=None)
-            seconds = time.time() - (place / "trial.json").stat().st_mtime
-            found.append(Running(task.trial, task.values, len(rows), task.epochs, accuracy, seconds))
+            found.append(Running(task.trial, task.values, len(rows), task.epochs, accuracy, seconds_since_task(place)))
     return found
 
 

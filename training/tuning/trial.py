@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ def perform(folder: Path) -> Outcome:
     )
 
 
+def seconds_since_task(folder: Path) -> float:
+    """How long ago a trial's process was told what to do."""
+    return round(time.time() - (folder / TASK).stat().st_mtime, 1)
+
+
 def _epochs(run_folder: Path) -> int:
     return int(json.loads((run_folder / "metrics.json").read_text(encoding="utf-8"))["epochs"])
 
@@ -162,7 +168,7 @@ def main(folder: Path) -> None:
             status, reason = failure(error)
             print(f"{status}: {reason}", flush=True)
             outcome = Outcome(task.trial, status, reason, values=task.values, **task.costs)
-        outcome.write(folder)
+        dataclasses.replace(outcome, seconds=seconds_since_task(folder)).write(folder)
 
 
 if __name__ == "__main__":
