@@ -54,16 +54,15 @@ class TrialRunner:
         if outcome := Outcome.read(folder):
             return outcome
         folder.mkdir(parents=True, exist_ok=True)
-        values = dict(hp.values)
         if reason := self.space.reject(hp):
-            outcome = Outcome(trial, "rejected", reason, values=values)
+            outcome = Outcome(trial, "rejected", reason, dict(hp.values))
         else:
             task = self._task(trial, hp)
             task.write(folder)
             why = self._supervise(folder)
             if outcome := Outcome.read(folder):
                 return outcome
-            outcome = Outcome(trial, *why, values=values, seconds=seconds_since_task(folder), **task.costs)
+            outcome = dataclasses.replace(task.outcome(*why), seconds=seconds_since_task(folder))
         outcome.write(folder)
         return outcome
 
@@ -77,7 +76,7 @@ class TrialRunner:
             config=config.to_json(),
             epochs=int(hp.values.get("tuner/epochs", config.epochs)),
             continues=str(hp.values.get("tuner/trial_id", "")),
-            costs=dataclasses.asdict(network_costs(config, self.space.classes)),
+            **dataclasses.asdict(network_costs(config, self.space.classes)),
             objective=goal.objective,
             limits=dict(goal.limits),
             weights=dict(goal.weights),

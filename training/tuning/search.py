@@ -24,6 +24,7 @@ from keras_inception.training.files import write_text
 from keras_inception.training.launch import raising_at_sigterm
 from keras_inception.training.paths import with_absolute_paths
 from keras_inception.training.tuning import cluster
+from keras_inception.training.tuning.cell import HyperInceptionCell
 from keras_inception.training.tuning.display import Display
 from keras_inception.training.tuning.hypermodel import LIMITS, RecipeHyperModel
 from keras_inception.training.tuning.journal import JOURNAL, Journal
@@ -32,6 +33,7 @@ from keras_inception.training.tuning.outcomes import Goal, Outcome
 from keras_inception.training.tuning.report import write_report
 from keras_inception.training.tuning.runner import TRIALS, TrialRunner, outcomes, running
 from keras_inception.training.tuning.settings import SearchConfig, SearchPlan
+from keras_inception.training.tuning.space import HyperInception
 from keras_inception.training.tuning.trial import RUN, Task
 
 PLAN, BEST, LOCK = "search.json", "best.json", ".lock"
@@ -180,11 +182,9 @@ def make_space(plan: SearchPlan) -> RecipeHyperModel:
         if equals:
             choices[name] = [_value(text) for text in values.split(",")]
     limits = {name: value for name, value in plan.search.goal.limits.items() if name in LIMITS}
-    if plan.search.space == "cell":
-        from keras_inception.training.tuning.cell import HyperInceptionCell as Space
-    else:
-        from keras_inception.training.tuning.space import HyperInception as Space  # type: ignore[assignment]
-    return Space(plan.recipe, search=names or None, choices=choices, limits=limits)
+    space: Any = HyperInceptionCell if plan.search.space == "cell" else HyperInception
+    made: RecipeHyperModel = space(plan.recipe, search=names or None, choices=choices, limits=limits)
+    return made
 
 
 def take_part(search: Search, threads: int, show: Callable[[], object]) -> None:

@@ -219,7 +219,7 @@ def _put_aux_weight(config: TrainConfig, weight: float) -> TrainConfig:
     return _put("objective", "aux_weight")(config, weight) if weight else config
 
 
-def _put_optimizer(config: TrainConfig, name: str) -> TrainConfig:
+def _put_optimizer(config: TrainConfig, name: Any) -> TrainConfig:
     before = config.optimizer
     rate = before.learning_rate * USUAL_RATES[name] / USUAL_RATES[before.name]
     optimizer = dataclasses.replace(before, name=name, learning_rate=float(f"{rate:.4g}"))

@@ -17,12 +17,10 @@ from typing import Any
 
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.files import write_text
-from keras_inception.training.tuning.outcomes import Goal, Outcome
+from keras_inception.training.tuning.outcomes import Goal, Outcome, Status
 
-TASK, RUN, MEASURES = "trial.json", "run", "measures.json"
+TASK, RUN = "trial.json", "run"
 ORPHANED = 137
-_CALIBRATION_IMAGES = 64
-_LATENCY_RUNS = 50
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ class Task:
         config: what is trained, as JSON.
         epochs: after how many epochs training pauses.
         continues: the trial whose training this one continues, empty for none.
-        costs: parameters and multiply_adds, known beforehand.
+        parameters: of the network, known beforehand.
+        multiply_adds: likewise.
         objective: of the search's goal.
         limits: likewise.
         weights: likewise.
@@ -47,7 +46,8 @@ class Task:
     config: str
     epochs: int
     continues: str
-    costs: dict[str, int]
+    parameters: int
+    multiply_adds: int
     objective: str
     limits: dict[str, float]
     weights: dict[str, float]
@@ -56,6 +56,12 @@ class Task:
     def write(self, folder: Path) -> None:
         """Writes trial.json."""
         write_text(folder / TASK, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    def outcome(self, status: Status = "completed", reason: str = "") -> Outcome:
+        """An outcome of this trial that knows no more than this."""
+        return Outcome(
+            self.trial, status, reason, self.values, parameters=self.parameters, multiply_adds=self.multiply_adds
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "Task":
@@ -67,13 +73,15 @@ def perform(folder: Path) -> Outcome:
     """Trains and measures what a trial's folder says, or goes on with it where it was broken off."""
     import keras_inception.training as room
     from keras_inception.training.run import METRICS
+    from keras_inception.training.tuning.measure import tflite_costs
 
     task = Task.read(folder)
     config = TrainConfig.from_json(task.config)
     goal = Goal(task.objective, task.limits, task.weights)
-    outcome = Outcome(task.trial, "completed", values=task.values, **task.costs)
+    outcome = task.outcome()
     if task.tflite_mode:
-        outcome = dataclasses.replace(outcome, **_tflite_costs(folder, config, task.tflite_mode))
+        size_mb, latency_ms = tflite_costs(folder, config, task.tflite_mode)
+        outcome = dataclasses.replace(outcome, size_mb=size_mb, latency_ms=latency_ms)
         if reason := goal.violation(outcome)[1]:
             return dataclasses.replace(outcome, status="rejected", reason=reason)
     run_folder = folder / RUN
@@ -113,35 +121,6 @@ def _continue(earlier: Path, run_folder: Path) -> None:
     copy.rename(run_folder)
 
 
-def _tflite_costs(folder: Path, config: TrainConfig, mode: str) -> dict[str, float]:
-    """Size and latency of the TFLite file, which do not depend on what the weights will be."""
-    known = folder / MEASURES
-    if known.is_file():
-        costs: dict[str, float] = json.loads(known.read_text(encoding="utf-8"))
-        return costs
-    import tempfile
-
-    import keras_inception.tflite as mobile
-    from keras_inception.training.objective import build_model
-    from keras_inception.training.pipeline import evaluation_batches
-    from keras_inception.training.sources import open_splits
-
-    splits = open_splits(config)
-    batches = evaluation_batches(splits.train, config, 1).take(_CALIBRATION_IMAGES)
-    calibration = [pixels for pixels, _ in batches.as_numpy_iterator()]
-    model = build_model(config, len(splits.class_names))
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        export = mobile.export(
-            model, Path(place) / "export", modes=(mode,), saved_model=False, calibration=calibration, rounding="nearest"
-        )
-        file = export.folder / f"model_{mode}.tflite"
-        size = file.stat().st_size
-        (timing,) = mobile.benchmark([file], threads=1, runs=_LATENCY_RUNS)
-    costs = {"size_mb": round(size / 1e6, 4), "latency_ms": round(timing.median_ms, 4)}
-    write_text(known, json.dumps(costs) + "\n")
-    return costs
-
-
 def end_with_parent() -> None:
     """Ends this process at once when the search that started it is gone, killed or not."""
 
@@ -167,7 +146,7 @@ def main(folder: Path) -> None:
         except Exception as error:
             status, reason = failure(error)
             print(f"{status}: {reason}", flush=True)
-            outcome = Outcome(task.trial, status, reason, values=task.values, **task.costs)
+            outcome = task.outcome(status, reason)
         dataclasses.replace(outcome, seconds=seconds_since_task(folder)).write(folder)
 
 
