@@ -42,7 +42,8 @@ def death(code: int, log: Path, kills_before: int) -> tuple[Status, str]:
         return "out_of_memory", "The trial could not get the memory that it asked for."
     if code < 0:
         return "killed", f"The trial was ended by {signal.Signals(-code).name}."
-    return "crashed", f"The trial left with exit code {code}: {tail.strip().splitlines()[-1:] or ['nothing printed']}"
+    said = tail.strip().splitlines()
+    return "crashed", f"The trial left with exit code {code}: {said[-1] if said else 'it printed nothing'}"
 
 
 def kernel_kills() -> int:
