@@ -15,10 +15,14 @@ DEBUG = "KERAS_INCEPTION_DEBUG"
 
 _EXTRAS = {
     "ai_edge_litert": "tflite",
+    "filelock": "tune",
     "google": "convert",
+    "grpc": "tune",
     "jinja2": "train",
+    "keras_tuner": "tune",
     "matplotlib": "train",
     "PIL": "train",
+    "psutil": "tune",
     "rich": "cli",
     "safetensors": "convert",
     "sklearn": "train",

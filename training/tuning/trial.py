@@ -65,8 +65,15 @@ class Task:
 
     @classmethod
     def read(cls, folder: Path) -> "Task":
-        """Reads trial.json."""
-        return cls(**json.loads((folder / TASK).read_text(encoding="utf-8")))
+        """Reads trial.json.
+
+        Raises:
+            ValueError: where it is of another version of this package, or damaged.
+        """
+        try:
+            return cls(**json.loads((folder / TASK).read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"A trial's task must be whole. Received: {folder / TASK} ({error})") from None
 
 
 def perform(folder: Path) -> Outcome:
