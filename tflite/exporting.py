@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_inception.tflite.atomic import check_target, whole_folder
 from keras_inception.tflite.deployment import deploy
+from keras_inception.tflite.equalization import equalize_channels
 from keras_inception.tflite.errors import ExportError, quiet
 from keras_inception.tflite.learning import TrunkMode, learning_file
 from keras_inception.tflite.merge import convolve_pools
@@ -140,7 +141,8 @@ def export(
         selective: Where the int8 file passes a limit of the proof, leave the layers that cost most float, as few as
             the limits allow; export.json names them. Needs `proof`, and the `quantizer` extra.
         rounding: How the calibrated modes round weights: so that errors cancel on the calibration images (see
-            `keras_inception.tflite.rounding`), or each to the nearest step, which is quicker and less exact.
+            `keras_inception.tflite.rounding`) and, for int8, with like ranges in all channels
+            (`keras_inception.tflite.equalization`), or each to the nearest step, which is quicker and less exact.
         overwrite: Whether an earlier export in `folder` may be replaced.
 
     Returns:
@@ -188,6 +190,8 @@ def export(
         for mode in chosen:
             network = _shaped(model, twin, MODES[mode].shape, {"preprocessing": raw, "output": output})
             if MODES[mode].calibrated and compensated and images is not None:
+                # Sixteen bits have steps enough for every channel.
+                network = equalize_channels(network, images) if mode == "int8" else network
                 network = compensate_rounding(network, images)
             with _one_sentence(mode), quiet():
                 contents[mode] = convert(trace(network, mode, batch), mode, images), {}

@@ -164,7 +164,7 @@ def resume_tuning(folder: str | Path, *, workers: int = 1, console: Console | No
 
     Raises:
         FileNotFoundError: where no search was begun.
-        ValueError: where the search is going on in another process, or its data, or KerasTuner, has changed.
+        ValueError: where the search is going on in another process, or KerasTuner has changed.
     """
     return _conduct(Search.open(folder), workers, console or Console())
 
