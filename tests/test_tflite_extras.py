@@ -79,7 +79,7 @@ def test_one_step_of_a_learning_file_is_gradient_descent(tmp_path: Path):
 
 @pytest.mark.slow
 def test_an_app_teaches_released_weights_its_own_flowers(shared: Path, tmp_path: Path):
-    """MobileNetV2's trunk, five of the 17 flowers, eight photographs of each: what a phone's user would show it."""
+    """MobileNetV2's trunk, five of the 17 flowers, 24 photographs of each, four times over in small steps."""
     from keras_inception.tflite.pictures import fit
     from keras_inception.training.images import decode_bytes
 
@@ -96,16 +96,17 @@ def test_an_app_teaches_released_weights_its_own_flowers(shared: Path, tmp_path:
     model = keras.Model(trunk.input, keras.layers.Activation("softmax", name="predictions")(logits))
     path = kt.export(model, tmp_path / "out", class_names=classes, modes=(), learning="dynamic").files["learning"]
     app = Learner(path)
-    (images, labels), (test_images, test_labels) = read("train", 8), read("validation", 10)
+    (images, labels), (test_images, test_labels) = read("train", 24), read("validation", 10)
     before = accuracy(app, test_images, test_labels)
     order = np.random.default_rng(0)
-    for _ in range(6):
+    for _ in range(4):
         for chosen in order.permutation(len(images)).reshape(-1, 8):
-            app.train(images[chosen], labels[chosen])
+            # At 0.05 each batch undoes what the last one taught: the 1,280 features have a norm of about 30.
+            app.train(images[chosen], labels[chosen], rate=0.003)
     after = accuracy(app, test_images, test_labels)
     print(f"accuracy on {len(test_images)} photographs: {before:.1%} before, {after:.1%} after")
     assert before <= 0.3  # the new classifier knows nothing
-    assert after >= 0.7
+    assert after >= 0.85
 
 
 def test_the_layers_that_cost_most_stay_float(tmp_path: Path):
