@@ -64,6 +64,18 @@ def test_equalised_networks_answer_as_before_from_channels_of_one_range():
         np.testing.assert_allclose(after, np.minimum(before.max(), 32 * before), rtol=1e-4)
 
 
+def test_one_stream_of_one_tensor_is_equalised():
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 1))
+    x = keras.layers.Conv2D(4, 3, strides=4, name="stream")(keras.layers.Rescaling(1 / 127.5, -1)(pixels))
+    model = keras.Model(pixels, keras.layers.Conv2D(2, 1)(x))
+    even = equalize_channels(model, IMAGES[:9])
+    np.testing.assert_allclose(answers(even, IMAGES[:20]), answers(model, IMAGES[:20]), rtol=1e-4, atol=1e-5)
+    for twin, expected in ((model, False), (even, True)):
+        reading = keras.Model(twin.inputs[0], twin.get_layer("stream").output)
+        assert (np.ptp(np.abs(answers(reading, IMAGES[:9])).max((0, 1, 2))) < 1e-5) == expected
+
+
 def test_what_a_factor_would_change_is_left_alone():
     """ReLU6, the end of a network, concatenations, shared layers and softmax: no layer beside them is scaled."""
     keras.utils.set_random_seed(0)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import keras
@@ -140,12 +141,12 @@ def _ranges(twin: keras.Model, streams: list[_Stream], images: np.ndarray) -> li
 
     if not streams:
         return []
-    reading = keras.Model(twin.inputs[0], [list(stream.stored.values()) for stream in streams])
+    reading = keras.Model(twin.inputs[0], [tensor for stream in streams for tensor in stream.stored.values()])
 
     def largest(batch: Any) -> list[Any]:
-        stored = reading(batch, training=False)
-        maxima = [[tf.reduce_max(tf.abs(x), axis=list(range(len(x.shape) - 1))) for x in some] for some in stored]
-        return [tf.reduce_max(some, axis=0) for some in maxima]
+        stored = tf.nest.flatten(reading(batch, training=False))  # of one output, Keras answers no list
+        maxima = (tf.reduce_max(tf.abs(x), axis=list(range(len(x.shape) - 1))) for x in stored)
+        return [tf.reduce_max(list(islice(maxima, len(stream.stored))), axis=0) for stream in streams]
 
     compiled = tf.function(largest, autograph=False)
     batches = (images[start : start + _BATCH].astype("float32") for start in range(0, len(images), _BATCH))
