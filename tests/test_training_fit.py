@@ -268,7 +268,7 @@ def test_images_that_cannot_be_read_are_refused(run, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     with pytest.raises(FileNotFoundError, match=r"An image file must exist. Received: .*nothing.jpg"):
         run.read_image(tmp_path / "nothing.jpg")
-    with pytest.raises(ValueError, match=r"must be a whole JPEG, PNG, GIF or BMP file. Received: .*text.jpg"):
+    with pytest.raises(ValueError, match=r"must be a whole JPEG, PNG, GIF, BMP or WebP file. Received: .*text.jpg"):
         run.read_image(tmp_path / "text.jpg")
 
 

@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from keras_inception.tflite.exporting import Export, export
     from keras_inception.tflite.metadata import About
     from keras_inception.tflite.prediction import Prediction, Predictor
+    from keras_inception.tflite.proof import Limits, Proof, Row
     from keras_inception.tflite.runtime import LiteRTModel
     from keras_inception.tflite.timing import Timing, benchmark
-    from keras_inception.tflite.verification import Limits, Proof, Row, verify
+    from keras_inception.tflite.verification import verify
 
 _MODULES = {
     "About": "metadata",
     "Export": "exporting",
     "ExportError": "errors",
-    "Limits": "verification",
+    "Limits": "proof",
     "LiteRTModel": "runtime",
     "Prediction": "prediction",
     "Predictor": "prediction",
-    "Proof": "verification",
-    "Row": "verification",
+    "Proof": "proof",
+    "Row": "proof",
     "Timing": "timing",
     "benchmark": "timing",
     "deploy": "deployment",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -25,17 +25,13 @@ from keras_inception.tflite.learning import TrunkMode, learning_file
 from keras_inception.tflite.merge import convolve_pools
 from keras_inception.tflite.metadata import LABELS, About, with_metadata
 from keras_inception.tflite.pictures import Fitting
+from keras_inception.tflite.proof import ONNX, SAVED_MODEL, Limits
 from keras_inception.tflite.quantize import MODES, calibration_images, check_modes, convert
 from keras_inception.tflite.rounding import compensate_rounding
 from keras_inception.tflite.runtime import INPUT, OUTPUT, SIGNATURE, custom_operators, float_operators, operators
 from keras_inception.tflite.saving import image_shape, trace, write_onnx, write_saved_model
 
-if TYPE_CHECKING:
-    from keras_inception.tflite.verification import Limits
-
 MANIFEST = "export.json"
-SAVED_MODEL = "saved_model"
-ONNX = "onnx"
 LEARNING = "learning"
 
 
@@ -279,7 +275,7 @@ def _selected(
 ) -> tuple[bytes, dict[str, Any]]:
     """The int8 file as it is where it keeps the limits, else one with float layers, and what export.json says of it."""
     from keras_inception.tflite.selective import opened, quantize_selectively
-    from keras_inception.tflite.verification import Limits, Standard
+    from keras_inception.tflite.verification import Standard
 
     pictures, labels = held
     standard = Standard(twin, pictures, labels, limits or Limits())
@@ -293,9 +289,9 @@ def _selected(
 
 
 def _prove(model: keras.Model, folder: Path, batches: Iterable[Any], limits: Limits | None) -> None:
-    from keras_inception.tflite.verification import Limits, verify
+    from keras_inception.tflite.verification import verify
 
-    result = verify(model, folder, batches, limits=limits or Limits())
+    result = verify(model, folder, batches, limits=limits)
     if not result.passed:
         raise ExportError(f"Exported files must stay within the limits. Received: {' '.join(result.failures)}")
 

@@ -34,7 +34,7 @@ class Fitting:
 
 
 def decode(content: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -> Any:
-    """Reads a JPEG, PNG, GIF (its first frame) or BMP.
+    """Reads a JPEG or PNG; in colour, also a GIF (its first frame), BMP or WebP.
 
     Args:
         content: The file's bytes, a scalar string tensor.

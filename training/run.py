@@ -128,7 +128,7 @@ class Run:
         try:
             image = decode_bytes(tf.io.read_file(str(path)), self.config.model.channels)
         except tf.errors.OpError:
-            raise ValueError(f"An image must be a whole JPEG, PNG, GIF or BMP file. Received: {path}") from None
+            raise ValueError(f"An image must be a whole JPEG, PNG, GIF, BMP or WebP file. Received: {path}") from None
         return prepare(image, self.config).numpy().astype(np.float32)
 
     def read_json(self, name: str) -> dict[str, Any]:

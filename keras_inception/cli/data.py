@@ -85,7 +85,6 @@ def pack(
 
 
 def _show_scan(result: "Scan", meanings: dict[str, str]) -> None:
-
     console = tables.console()
     formats = ", ".join(f"{count:,} {name or 'other'}" for name, count in result.formats.items())
     console.print(f"{result.files:,} images, {result.usable:,} usable" + (f": {formats}" if formats else ""))
