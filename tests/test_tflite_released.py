@@ -30,15 +30,13 @@ def photographs(shared: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
 def test_mobilenet_v2_keeps_its_classes_in_eight_bits(shared: Path, tmp_path: Path):
     images, labels = photographs(shared, 224)
     model = ki.MobileNetV2(weights=shared / "weights/mobilenet_v2_1.0_224.h5", include_preprocessing=True)
-    half, limits = len(images) // 2, kt.Limits(agreement=0.95, accuracy_loss=0.02)
-    rows = []
+    half, rows = len(images) // 2, []
+    unlimited = kt.Limits(agreement=None, accuracy_loss=None)  # held below, on both halves together
     for calibrating, measured in ((slice(half), slice(half, None)), (slice(half, None), slice(half))):
         folder, batches = tmp_path / str(measured.start), [(images[measured], labels[measured])]
-        export = kt.export(
-            model, folder, modes=("float32", "int8"), saved_model=False, calibration=images[calibrating],
-            proof=batches, limits=limits,
-        )  # fmt: skip
-        proof = kt.verify(model, export.folder, batches, limits=limits, runs=5)
+        kt.export(model, folder, modes=("float32", "int8"), saved_model=False, calibration=images[calibrating])
+        proof = kt.verify(model, folder, batches, limits=unlimited, runs=5)
+        assert proof.passed, proof.failures
         rows.append(proof.rows[1:])
     plain, int8 = ([pair[index] for pair in rows] for index in (0, 1))
     accuracy, kept = (np.mean([row.accuracy for row in some]) for some in (plain, int8))
