@@ -5,8 +5,12 @@ r"""GoogLeNet on CIFAR-10, a quarter as wide, with the low-resolution stem.
 
 Without `--data`, the whole of CIFAR-10 comes from TFDS. What follows is for 10,000 training images (1,000 a class).
 
-Time: 13 minutes for everything on 2 cores of an AMD EPYC, 54 to 62 seconds an epoch.
-Accuracy: 72.7 % on 2,000 test images with seed 0.
+Accuracy: 77.6 % on 2,000 test images with seed 0, and 88.8 % on the varied training images of the last epoch.
+Time: 26 minutes of processor time with `--precision mixed_bfloat16`, the run of this accuracy, on an AMD EPYC with
+AVX-512 BF16 that other work kept busy. A step in float32 takes a quarter more there.
+
+Chosen here: the decay. It is decoupled, so that 0.005 is what an L2 penalty of 0.0005 is to SGD with momentum 0.9. A
+tenth of it, without smoothing, ended at 73.0 % after 14 epochs with a rate of 0.08.
 """
 
 from keras_inception.training.config import (
@@ -22,7 +26,7 @@ from keras_inception.training.config import (
 CONFIG = TrainConfig(
     recipe="cifar10",
     data="tfds:cifar10",
-    epochs=12,
+    epochs=20,
     model=ModelConfig(
         name="inception_v1",
         alpha=0.25,
@@ -32,8 +36,8 @@ CONFIG = TrainConfig(
         batch_norm_momentum=0.9,
         options={"stem": "low_resolution"},
     ),
-    pipeline=PipelineConfig(batch_size=128, validation_share=0.05, augment=AugmentConfig(crop_padding=4, flip=True)),
-    optimizer=OptimizerConfig(name="sgd", learning_rate=0.1, momentum=0.9, weight_decay=5e-4),
+    pipeline=PipelineConfig(batch_size=64, validation_share=0.05, augment=AugmentConfig(crop_padding=4, flip=True)),
+    optimizer=OptimizerConfig(name="sgd", learning_rate=0.1, momentum=0.9, weight_decay=5e-3),
     schedule=ScheduleConfig(name="cosine", warmup_epochs=1),
-    objective=ObjectiveConfig(label_smoothing=0.0),
+    objective=ObjectiveConfig(label_smoothing=0.1),
 )
