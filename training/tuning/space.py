@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import keras_tuner
+import numpy as np
 
 import keras_inception as ki
 from keras_inception.training.config import AugmentConfig, TrainConfig
@@ -28,7 +29,7 @@ class HyperInception(RecipeHyperModel):
 
     The dimensions:
 
-    - network: all networks that the recipe's image sizes suit
+    - network: all networks that take the recipe's images
     - alpha: width multiplier, of the networks that have one
     - image_size: height and width of the images, by default around the recipe's
     - stem: of the networks that have one for low resolutions
@@ -117,11 +118,7 @@ def dimensions_of(recipe: TrainConfig) -> dict[str, list[Value]]:
     """All dimensions and their own values: around the recipe's where a scale is the recipe's to set."""
     size, batch, rate = recipe.model.image_size, recipe.pipeline.batch_size, recipe.optimizer.learning_rate
     sizes = sorted({max(LOW_RESOLUTION_SIZE, 4 * round(size * share / 4)) for share in (0.75, 1.25)} | {size})
-    networks = [
-        name
-        for name in ki.list_models()
-        if max(sizes) >= (LOW_RESOLUTION_SIZE if _has(name, "stem") else ki.get_entry(name).min_size)
-    ]
+    networks = [name for name in ki.list_models() if _takes(name, max(sizes), recipe.model.channels)]
     return {
         "network": list(networks or ki.list_models()),
         "alpha": [0.25, 0.5, 0.75, 1.0],
@@ -158,6 +155,16 @@ def _has(network: str, dimension: str) -> bool:
     if dimension in _KEYWORDS:
         return _KEYWORDS[dimension] in inspect.signature(entry.load_builder()).parameters
     return True
+
+
+@functools.cache
+def _takes(network: str, size: int, channels: int) -> bool:
+    """Whether a network takes images of a size, with the stem that suits it, and of so many channels."""
+    try:
+        ki.preprocess_input(np.zeros((1, 1, channels)), network)
+    except ValueError:  # a preprocessing with a value for each colour
+        return False
+    return size >= (LOW_RESOLUTION_SIZE if _has(network, "stem") else ki.get_entry(network).min_size)
 
 
 def own_value(recipe: TrainConfig, dimension: str) -> Any:
