@@ -71,7 +71,7 @@ NO_BRANCH_AT_ALL = "A module needs at least one branch: one of branch_1x1, branc
 def test_random_candidates_are_built_or_rejected_with_a_reason():
     few = {name: [0, 1] for name in BRANCHES}
     space = HyperInceptionCell(choices={**few, "modules": [1, 2, 3]}, limits={"multiply_adds": 5e6})
-    verdicts = check_draws(space, 40, build_every=20)
+    verdicts = check_draws(space, 24, build_every=24)
     limit = "A candidate may have at most 5,000,000 multiply-adds."
     assert verdicts.keys() == {"fine", NO_BRANCH_AT_ALL, limit} and min(verdicts.values()) >= 2, verdicts
 

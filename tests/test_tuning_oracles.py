@@ -18,7 +18,7 @@ from keras_inception.training.tuning.settings import SearchPlan  # noqa: E402
 # Keras Tuner asks for a thread's name in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
 
-TUNERS = ("random", "bayesian", "hyperband", "grid")
+TUNERS = ("random", pytest.param("bayesian", marks=pytest.mark.slow), "hyperband", "grid")  # slow to propose
 
 
 def plan_for(tuner: str, **changes: Any) -> SearchPlan:
@@ -81,7 +81,7 @@ def test_a_search_killed_at_any_byte_of_its_journal_has_the_same_trials(tuner: s
     expected = whole.finish()
     assert len(expected) >= 5
     content = (tmp_path / "whole" / JOURNAL).read_bytes()
-    for cut in random.Random(0).sample(range(1, len(content)), 2 if tuner == "bayesian" else 12):
+    for cut in random.Random(0).sample(range(1, len(content)), 2 if tuner == "bayesian" else 8):
         killed = Rig(plan_for(tuner), tmp_path / f"cut{cut}")
         killed.outcomes = whole.outcomes
         (killed.folder / JOURNAL).write_bytes(content[:cut])
