@@ -11,7 +11,6 @@ it is taken.
 """
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+
+from keras_inception.training.files import sha256
 
 MANIFEST, STATE, VARIABLES = "manifest.json", "state.json", "variables"
 _NAME = re.compile(r"(\d{6})-(\d{9})")
@@ -184,8 +185,7 @@ def _trackable(variables: Mapping[str, Sequence[Any]]) -> tf.train.Checkpoint:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+    return {"sha256": sha256(path), "bytes": path.stat().st_size}
 
 
 def _flush(path: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_inception.training.config import ModelConfig, PipelineConfig, TrainConfig
+from keras_inception.training.files import sha256
 from keras_inception.training.images import AnyImages, ArrayImages, FileImages, PictureImages, StreamImages
 from keras_inception.training.parts import Parts
-from keras_inception.training.shards import EXAMPLES, FORMAT, INDEX, sha256
+from keras_inception.training.shards import EXAMPLES, FORMAT, INDEX
 from keras_inception.training.sources import open_parts
 
 Progress = Callable[[int, int], object]

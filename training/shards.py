@@ -6,7 +6,6 @@ ImageNet has, image/encoded, image/class/label and image/filename; the images ar
 """
 
 import csv
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_inception.training.config import TrainConfig
+from keras_inception.training.files import sha256
 from keras_inception.training.images import StreamImages
 from keras_inception.training.parts import Parts
 
@@ -108,9 +108,3 @@ def _stream(paths: list[str], counts: list[int]) -> Callable[[Any], Any]:
         return shards.flat_map(records)
 
     return open_stream
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
