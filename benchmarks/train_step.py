@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -178,9 +178,15 @@ def peak_megabytes(side: str, name: str, size: int, options: argparse.Namespace)
         if tf.config.list_physical_devices("GPU"):
             SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
             return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_of_process()
     SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return peak_of_process() - before
+
+
+def peak_of_process() -> float:
+    """Megabytes; Linux's `getrusage` would count the process that started this one."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
 
 
 def main() -> None:
