@@ -306,6 +306,7 @@ def test_a_folder_that_does_not_exist(command: Command, tmp_path: Path):
     assert_one_sentence(outcome, str(tmp_path / "no"))
 
 
+@pytest.mark.slow
 def test_files_that_are_no_images_are_set_aside_and_named(command: Command, tmp_path: Path):
     data = folder_of_images(tmp_path / "data", {"a": 12, "b": 12})
     (data / "a" / "text.jpg").write_text("this is no image")

@@ -12,6 +12,7 @@ import pytest
 import keras_inception as ki
 
 NETWORKS = ki.list_models()
+SLOW = ("resnext101", "inception_v4", "inception_resnet_v2")
 CLASSES = 5
 NARROW = {"alpha": 0.25, "cardinality": 4}
 AUX_SIZES = {"inception_v1": 65, "inception_v3": 107, "inception_v4": 107, "inception_resnet_v2": 107}
@@ -51,11 +52,8 @@ def without_weights():
 
 
 @pytest.fixture(
-    scope="module",  # their sisters stand for the two that are slow
-    params=[
-        pytest.param(name, marks=[pytest.mark.slow] if name in ("resnext101", "inception_resnet_v1") else [])
-        for name in NETWORKS
-    ],
+    scope="module",  # their sisters stand for the three that are slow
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS],
 )
 def network(request):
     """A small network that gives logits, built once for the tests that change nothing in it."""
@@ -156,7 +154,9 @@ def test_a_gradient_reaches_every_trainable_variable(network):
 @pytest.mark.parametrize(
     "name",  # grouped convolutions without a graph around them are slow, and so are networks of many layers
     [
-        pytest.param(n, marks=[pytest.mark.slow] if n.startswith(("resnext", "shuffle", "inception_resnet")) else [])
+        pytest.param(
+            n, marks=[pytest.mark.slow] if n in {*SLOW, "resnext50", "shufflenet", "inception_resnet_v1"} else []
+        )
         for n in NETWORKS
     ],
 )

@@ -221,6 +221,7 @@ def tiny_space(tmp_path: Path) -> HyperInceptionCell:
     return HyperInceptionCell(config, search=list(choices), choices=choices)
 
 
+@pytest.mark.slow
 @old_threads
 def test_a_stock_tuner_searches(tiny_space: HyperInceptionCell, tmp_path: Path):
     tuner = kt.RandomSearch(tiny_space, objective=OBJECTIVE, max_trials=2, seed=1, directory=tmp_path)

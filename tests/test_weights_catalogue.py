@@ -47,7 +47,7 @@ def test_every_network_has_a_default_that_anyone_may_use(network):
 
 @pytest.mark.parametrize(
     "network",  # its sets are many
-    [pytest.param(n, marks=[pytest.mark.slow] if n == "inception_resnet_v2" else []) for n in ki.list_models()],
+    [pytest.param(n, marks=[pytest.mark.slow] if n.startswith("inception_resnet") else []) for n in ki.list_models()],
 )
 def test_every_set_names_every_weight_of_its_network(network):
     """The network in each form that weights were released for, against the converter's table."""

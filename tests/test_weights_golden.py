@@ -38,6 +38,7 @@ SLOW = {
     "timm__inception_resnet_v2",
     "timm__inception_v3",
     "slim__inception_v4",
+    "slim__inception_resnet_v2",
 }  # the networks and their other sources are tested anyway
 PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
 
