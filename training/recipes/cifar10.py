@@ -7,6 +7,9 @@ Without `--data`, the whole of CIFAR-10 comes from TFDS. What follows is for 10,
 
 Accuracy: 74.9 % on 2,000 test images with seed 0; 77.6 % with `--precision mixed_bfloat16`.
 Time: 22 minutes on 2 cores of an AMD EPYC, 60 seconds an epoch; in mixed_bfloat16 26 minutes of one core's time.
+
+Chosen here: the decay. It is decoupled, so that 0.005 is what an L2 penalty of 0.0005 is to SGD with momentum 0.9. A
+tenth of it, without smoothing, ended at 73.0 % after 14 epochs with a rate of 0.08.
 """
 
 from keras_inception.training.config import (
