@@ -11,6 +11,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
 from training_helpers import tiny_config, write_digits
 
@@ -65,6 +66,12 @@ def test_the_run_folder_explains_itself(run, data):
     assert environment["seed"] == run.config.seed
     assert environment["versions"]["keras"] == keras.version()
     assert TrainConfig.from_json((run.folder / "config.json").read_text()) == run.config
+
+
+def test_training_leaves_the_process_as_it_was(run):
+    with tf.Graph().as_default():
+        tf.random.uniform([1])  # an error while deterministic kernels are on, since the graph has no seed
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_the_history_has_a_row_an_epoch_with_every_head(run):

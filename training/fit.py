@@ -1,10 +1,13 @@
 """Training: a configuration and a folder become a run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 from rich.console import Console
+from tensorflow.python.framework import config as tf_config
 
 from keras_inception.training import run as names
 from keras_inception.training import run_folder
@@ -66,7 +69,8 @@ def train(
     splits = open_splits(config)
     _report_bad_files(splits, console)
     run = Run(folder, config, splits.class_names)
-    return _complete(run, final, splits, console, devices, begun=False, stop_after=stop_after)
+    with _kernels(config):
+        return _complete(run, final, splits, console, devices, begun=False, stop_after=stop_after)
 
 
 def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Console | None = None) -> Run:
@@ -100,7 +104,8 @@ def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Conso
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
         return Run.open(final)
-    return _complete(run, final, run.splits, console, devices, begun=True, stop_after=stop_after)
+    with _kernels(run.config):
+        return _complete(run, final, run.splits, console, devices, begun=True, stop_after=stop_after)
 
 
 def _complete(
@@ -109,7 +114,6 @@ def _complete(
     config = run.config
     if keras.backend.backend() != "tensorflow":
         console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
-    _choose_kernels(config)
     keras.utils.set_random_seed(config.seed)
     objective = make_objective(config, len(splits.class_names))
     devices.check(min(config.pipeline.batch_size, len(splits.train.labels)))
@@ -136,10 +140,23 @@ def _complete(
     return Run(final, config, run.class_names)
 
 
-def _choose_kernels(config: TrainConfig) -> None:
+@contextmanager
+def _kernels(config: TrainConfig) -> Iterator[None]:
+    """Computes with deterministic kernels where the configuration asks for them, then leaves the process as it was.
+
+    Left on, they would make each later random operation without a seed an error. TensorFlow has no public way to ask
+    for this state, nor to end it.
+    """
     without_gpu = not tf.config.list_physical_devices("GPU")
-    if config.deterministic == "yes" or (config.deterministic == "auto" and without_gpu):
-        tf.config.experimental.enable_op_determinism()
+    wanted = config.deterministic == "yes" or (config.deterministic == "auto" and without_gpu)
+    if not wanted or tf_config.is_op_determinism_enabled():
+        yield
+        return
+    tf_config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        tf_config.disable_op_determinism()
 
 
 def _report_bad_files(splits: Splits, console: Console) -> None:
