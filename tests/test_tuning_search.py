@@ -80,37 +80,31 @@ def test_the_recipe_of_the_best_trial_trains_to_its_accuracy(recipe: TrainConfig
 
 
 @pytest.mark.slow
-def test_a_search_killed_ten_times_is_the_search_that_was_not(recipe: TrainConfig, tmp_path: Path):
-    settings = [
-        "--search",
-        "learning_rate=0.02,0.05,0.1",
-        "batch_size=4,8,16",
-        "--max-trials",
-        "5",
-        "--tuner",
-        "bayesian",
-    ]
-    arguments = [*COMMAND, str(plan_file(tmp_path, recipe)), *settings]
+def test_searches_killed_ten_times_are_the_search_that_was_not(recipe: TrainConfig, tmp_path: Path):
+    settings = ["--search", "learning_rate=0.02,0.05,0.1", "batch_size=4,8,16"]
+    arguments = [*COMMAND, str(plan_file(tmp_path, recipe)), *settings, "--max-trials", "5", "--tuner", "bayesian"]
     began = time.monotonic()
     subprocess.run([*arguments, "--output", str(tmp_path / "whole")], check=True)
     whole = Search.open(tmp_path / "whole")
     seconds, dice = time.monotonic() - began, random.Random(0)
-    place, kills = tmp_path / "killed", 0
-    while not (place / "report.html").is_file():
-        begun = (place / "search.json").is_file()
-        rest = [*COMMAND, "--resume", str(place)] if begun else [*arguments, "--output", str(place)]
-        process = subprocess.Popen(rest, start_new_session=True)
-        try:
-            process.wait(dice.uniform(0.1, 0.25) * seconds if kills < 10 else None)
-            assert process.returncode == 0
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)  # this process alone: its trial must see to its own end
-            process.wait()
-            kills += 1
-    print(f"{kills} kills in a search of {seconds:.0f} s")
-    assert kills >= 5  # ten, unless a machine finishes the search in between
-    assert summary(Search.open(place)) == summary(whole)
-    assert Search.open(place).recipe() == whole.recipe()
+    kills = searches = 0
+    while kills < 10:  # a search that ends before its tenth kill is followed by another
+        place = tmp_path / f"killed{searches}"
+        while not (place / "report.html").is_file():
+            begun = (place / "search.json").is_file()
+            rest = [*COMMAND, "--resume", str(place)] if begun else [*arguments, "--output", str(place)]
+            process = subprocess.Popen(rest, start_new_session=True)
+            try:
+                process.wait(dice.uniform(0.02, 0.25) * seconds if kills < 10 else None)
+                assert process.returncode == 0
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)  # this process alone: its trial must see to its own end
+                process.wait()
+                kills += 1
+        assert summary(Search.open(place)) == summary(whole)
+        assert Search.open(place).recipe() == whole.recipe()
+        searches += 1
+    print(f"{kills} kills in {searches} searches of {seconds:.0f} s")
 
 
 @pytest.mark.slow

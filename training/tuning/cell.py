@@ -84,11 +84,8 @@ class HyperInceptionCell(RecipeHyperModel):
             search=list(cell) if search is None else search,
             choices=choices,
             limits=limits,
+            words={**WORDS, **_CELL_WORDS},
         )
-        for name, known in {**WORDS, **_CELL_WORDS}.items():
-            for value in self.dimensions.get(name, ()):
-                if value not in known:
-                    raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {value!r}")
 
     def declare(self, hp: keras_tuner.HyperParameters) -> None:
         """Registers every hyperparameter of the space; builds nothing."""

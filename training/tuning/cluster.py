@@ -5,10 +5,8 @@ chief's address in KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
 """
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
+from keras_inception.training.tuning import processes
 from keras_inception.training.tuning.journal import JOURNAL
 
 ID, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
@@ -69,19 +68,18 @@ def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        environment = {**os.environ, HOST: "127.0.0.1", PORT: str(free.getsockname()[1])}
+        address = {HOST: "127.0.0.1", PORT: str(free.getsockname()[1])}
     threads = max(1, (os.cpu_count() or 1) // workers)
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
         def start(name: str) -> subprocess.Popen[bytes]:
+            named = {**address, ID: name}
             with (place / name).open("wb") as errors:
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "keras_inception.training.tuning.worker", str(folder), str(threads)],
-                    env={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **environment, ID: name},
-                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
-                )  # fmt: skip
-            stack.callback(_end, process)
+                process = processes.start(
+                    "worker", folder, str(threads), environment=named, stdout=subprocess.DEVNULL, stderr=errors
+                )
+            stack.callback(processes.end, process)
             return process
 
         def failure(name: str) -> ValueError:
@@ -91,12 +89,13 @@ def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
         chief = start("chief")
         team = {f"worker{number}": start(f"worker{number}") for number in range(workers)}
         restarts = 0
-        while any(process.poll() is None for process in team.values()):
+        while any(process.poll() != 0 for process in team.values()):
             show()
-            if chief.poll() is not None and any(process.poll() is None for process in team.values()):
-                time.sleep(_POLL_SECONDS)  # workers may be about to leave for the same reason
-                if any(process.poll() is None for process in team.values()):
+            if chief.poll() is not None:
+                time.sleep(_POLL_SECONDS)  # where the search is over, workers are about to leave as well
+                if chief.returncode != 0 or any(process.poll() is None for process in team.values()):
                     raise failure("chief")
+                break
             for name, process in team.items():
                 if process.poll() in (None, 0):
                     continue
@@ -107,16 +106,3 @@ def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
             time.sleep(_POLL_SECONDS)
     if not (folder / JOURNAL).is_file():
         raise failure("chief")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process: SIGTERM lets a worker's trial save its step."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdin:
-        process.stdin.close()

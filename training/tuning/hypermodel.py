@@ -46,6 +46,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         search: The dimensions to search. The others keep the recipe's value.
         choices: Values of some of the searched dimensions in place of their own.
         limits: The most `parameters` or `multiply_adds` that a candidate may have (see `Costs`).
+        words: Dimensions that take no other values than these.
 
     Attributes:
         recipe: The configuration to vary.
@@ -64,6 +65,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         search: Sequence[str],
         choices: Mapping[str, Sequence[Value]] | None = None,
         limits: Mapping[str, float] | None = None,
+        words: Mapping[str, Sequence[str]],
     ) -> None:
         super().__init__()
         self.recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -73,6 +75,10 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         _check_names("A dimension with choices", chosen, [name for name in dimensions if name in search])
         _check_names("A limit", self.limits, LIMITS)
         chosen = {name: _checked_values(name, values, dimensions[name]) for name, values in chosen.items()}
+        for name in words.keys() & chosen.keys():
+            for value in chosen[name]:
+                if value not in words[name]:
+                    raise ValueError(f"{name} must be one of {', '.join(words[name])}. Received: {value!r}")
         for name, limit in self.limits.items():
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
                 raise ValueError(f"The limit of {name} must be a number greater than 0. Received: {limit!r}")

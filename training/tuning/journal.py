@@ -22,43 +22,31 @@ class Journal:
 
     Attributes:
         events: what was written so far, in order.
+
+    Raises:
+        ValueError: where a line before the last is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.events = read(path)
-        whole = sum(len(_line(event)) for event in self.events)
-        if path.is_file() and path.stat().st_size != whole:
-            os.truncate(path, whole)
+        content = path.read_bytes() if path.is_file() else b""
+        *lines, cut_short = content.split(b"\n")
+        self.events = [_event(path, number, line) for number, line in enumerate(lines, start=1)]
+        if cut_short:
+            os.truncate(path, len(content) - len(cut_short))
 
     def add(self, **event: Any) -> None:
         """Writes an event down and waits until the disk has it."""
         with self.path.open("ab") as file:
-            file.write(_line(event))
+            file.write(json.dumps(event, separators=(",", ":")).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.events.append(event)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Reads a journal's whole lines.
-
-    Raises:
-        ValueError: where a line before the last is damaged.
-    """
-    if not path.is_file():
-        return []
-    *lines, rest = path.read_bytes().split(b"\n")
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            raise ValueError(
-                f"A search's journal holds a JSON object a line. Received: {path}, line {number}"
-            ) from None
-    return events if rest == b"" or lines else []
-
-
-def _line(event: dict[str, Any]) -> bytes:
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+def _event(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise ValueError(f"A search's journal holds a JSON object a line. Received: {path}, line {number}") from None
+    return event

@@ -1,8 +1,7 @@
 """KerasTuner's oracles, made to survive: each call is journaled, and a resumed search repeats the journal."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
@@ -21,7 +20,7 @@ KINDS: dict[str, Any] = {
 SCORE = "score"
 DEFAULT_TRIALS = 20
 HYPERBAND_FACTOR = 3
-REJECTED_IN_A_ROW = 100
+REJECTED_IN_A_ROW = 100  # then nothing else is to be expected
 _CREATE, _END, _RESUME = "create_trial", "end_trial", "resume"
 
 
@@ -56,7 +55,7 @@ def make_oracle(
     if plan.search.tuner == "bayesian":  # KerasTuner's own default is three times the dimensions: all of a short search
         assert most is not None
         arguments = {"num_initial_points": min(3 * max(len(space.space), 1), max(3, most // 3))}
-    oracle = _journaled(KINDS[plan.search.tuner])(
+    oracle = _journaled(KINDS[plan.search.tuner], patient=plan.search.tuner == "grid")(
         objective=keras_tuner.Objective(SCORE, "max"),
         hyperparameters=space,
         seed=plan.recipe.seed + 1,  # KerasTuner takes 0 for no seed
@@ -70,7 +69,7 @@ def make_oracle(
     return oracle
 
 
-def _journaled(kind: Any) -> Any:
+def _journaled(kind: Any, patient: bool) -> Any:
     class Journaled(kind):
         """An oracle that writes its calls down.
 
@@ -85,17 +84,14 @@ def _journaled(kind: Any) -> Any:
             ended = [self.outcome_of(trial) for trial in self.end_order]
             rejected = [outcome is not None and outcome.status == "rejected" for outcome in ended]
             enough = self.most is not None and len(self.trials) - sum(rejected) >= self.most
+            last = rejected[-REJECTED_IN_A_ROW:]
+            # A grid comes to an end by itself, and what it rejects lies side by side.
+            hopeless = len(last) == REJECTED_IN_A_ROW and all(last) and not patient
             # Ends the search within KerasTuner's own bookkeeping, which first hands out what is queued.
-            self.max_trials = len(self.trials) if enough or self.hopeless else None
+            self.max_trials = len(self.trials) if enough or hopeless else None
             trial = self._create(tuner_id)
             self.journal.add(**_created(tuner_id, trial, self.max_trials))
             return trial
-
-        @property
-        def hopeless(self) -> bool:
-            """Whether so many trials in a row were rejected that nothing else is to be expected."""
-            last = [self.outcome_of(trial) for trial in self.end_order[-REJECTED_IN_A_ROW:]]
-            return len(last) == REJECTED_IN_A_ROW and all(o is not None and o.status == "rejected" for o in last)
 
         def end_trial(self, trial: Trial) -> None:
             if trial.trial_id in self.end_order:  # a worker that outlived its chief, after another has taken over
@@ -131,7 +127,7 @@ def _journaled(kind: Any) -> Any:
                 self.journal.add(call=_RESUME)
 
         def _create(self, tuner_id: str) -> Trial:
-            with _quiet():
+            with warnings.catch_warnings(action="ignore"):  # scikit-learn remarks on Gaussian processes of few points
                 return super().create_trial(tuner_id)
 
         def _end(self, trial: Trial) -> None:
@@ -159,11 +155,3 @@ def _created(tuner_id: str, trial: Trial, max_trials: int | None) -> dict[str, A
         "values": dict(values),
         "max_trials": max_trials,
     }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps scikit-learn's remarks on Gaussian processes of few points to itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -1,9 +1,7 @@
 """Runs trials, each in a process of its own whose memory returns to the system, and tells what became of them."""
 
 import dataclasses
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,8 @@ import keras_tuner
 import psutil
 
 from keras_inception.training.callbacks import VALIDATION_ACCURACY, read_history
+from keras_inception.training.run import HISTORY
+from keras_inception.training.tuning import processes
 from keras_inception.training.tuning.costs import network_costs
 from keras_inception.training.tuning.display import Running
 from keras_inception.training.tuning.failures import death, kernel_kills
@@ -23,7 +23,6 @@ from keras_inception.training.tuning.trial import RUN, TASK, Task, seconds_since
 TRIALS, LOG = "trials", "log.txt"
 _POLL_SECONDS = 0.1
 _SHOW_SECONDS = 0.5
-_MERCY_SECONDS = 60.0
 
 
 class TrialRunner:
@@ -86,25 +85,16 @@ class TrialRunner:
     def _supervise(self, folder: Path) -> tuple[Status, str]:
         """Waits for a trial's process; returns why it ended where it does not say so itself."""
         kills = kernel_kills()
-        environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
-        if self.threads:
-            environment |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(self.threads))
+        limited = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS") if self.threads else ()
+        environment = dict.fromkeys(limited, str(self.threads))
         with (folder / LOG).open("ab") as log:
-            # -P: a module of the working directory must not stand in for one of ours
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "keras_inception.training.tuning.trial", str(folder)],
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
-            )  # fmt: skip
+            process = processes.start("trial", folder, environment=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             if largest := self._wait(process):
                 limit = self.plan.search.memory_mb
                 return "out_of_memory", f"A trial may take at most {limit:,} MB. Received: {largest / 1e6:,.0f} MB"
-        except BaseException:
-            _end(process)  # it saves its step and leaves
-            raise
         finally:
-            assert process.stdin
-            process.stdin.close()
+            processes.end(process)
         return death(process.returncode, folder / LOG, kills)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
@@ -122,22 +112,19 @@ class TrialRunner:
         return 0
 
 
-def running(folder: Path) -> list[Running]:
-    """The trials of a search that have begun and not ended."""
-    found = []
+def state(folder: Path) -> tuple[list[Outcome], list[Running]]:
+    """The trials of a search that have ended, and those that have begun and not ended, in the order of their ids."""
+    outcomes, running = [], []
     for place in sorted((folder / TRIALS).glob("*")):
-        if Outcome.read(place) is None and (place / TASK).is_file():
+        if outcome := Outcome.read(place):
+            outcomes.append(outcome)
+        elif (place / TASK).is_file():
             task = Task.read(place)
-            rows = read_history(place / RUN / "history.csv")
+            rows = read_history(place / RUN / HISTORY)
             accuracy = max((row[VALIDATION_ACCURACY] for row in rows), default=None)
-            found.append(Running(task.trial, task.values, len(rows), task.epochs, accuracy, seconds_since_task(place)))
-    return found
-
-
-def outcomes(folder: Path) -> list[Outcome]:
-    """The outcomes of a search's trials, in the order of their ids."""
-    read = (Outcome.read(place) for place in sorted((folder / TRIALS).glob("*")))
-    return [outcome for outcome in read if outcome is not None]
+            seconds = seconds_since_task(place)
+            running.append(Running(task.trial, task.values, len(rows), task.epochs, accuracy, seconds))
+    return outcomes, running
 
 
 def _memory(process: int) -> int:
@@ -145,12 +132,3 @@ def _memory(process: int) -> int:
         return int(psutil.Process(process).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_MERCY_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -23,6 +23,7 @@ from keras_inception.training.config import TrainConfig
 from keras_inception.training.files import write_text
 from keras_inception.training.launch import raising_at_sigterm
 from keras_inception.training.paths import with_absolute_paths
+from keras_inception.training.run import HISTORY
 from keras_inception.training.tuning import cluster
 from keras_inception.training.tuning.cell import HyperInceptionCell
 from keras_inception.training.tuning.display import Display
@@ -31,7 +32,7 @@ from keras_inception.training.tuning.journal import JOURNAL, Journal
 from keras_inception.training.tuning.oracles import SCORE, make_oracle, most_trials
 from keras_inception.training.tuning.outcomes import Goal, Outcome
 from keras_inception.training.tuning.report import write_report
-from keras_inception.training.tuning.runner import TRIALS, TrialRunner, outcomes, running
+from keras_inception.training.tuning.runner import TRIALS, TrialRunner, state
 from keras_inception.training.tuning.settings import SearchConfig, SearchPlan
 from keras_inception.training.tuning.space import HyperInception
 from keras_inception.training.tuning.trial import RUN, Task
@@ -70,7 +71,7 @@ class Search:
     @property
     def outcomes(self) -> list[Outcome]:
         """What became of the trials, in the order in which they began."""
-        return outcomes(self.folder)
+        return state(self.folder)[0]
 
     @property
     def best(self) -> Outcome | None:
@@ -101,9 +102,11 @@ class Search:
 
     def write_report(self) -> Path:
         """Writes report.html."""
-        files = {o.trial: self.folder / TRIALS / o.trial / RUN / "history.csv" for o in self.outcomes}
-        histories = {trial: read_history(file) for trial, file in files.items() if file.is_file()}
-        return write_report(self.folder, self.plan, self.outcomes, histories)
+        outcomes = self.outcomes
+        histories = {o.trial: read_history(self.folder / TRIALS / o.trial / RUN / HISTORY) for o in outcomes}
+        return write_report(
+            self.folder, self.plan, outcomes, {trial: rows for trial, rows in histories.items() if rows}
+        )
 
 
 def tune(
@@ -245,7 +248,7 @@ def _conduct(search: Search, workers: int, console: Console) -> Search:
     with raising_at_sigterm(), _alone(search.folder), shown as display:
 
         def show() -> None:
-            display.update(outcomes(search.folder), running(search.folder))
+            display.update(*state(search.folder))
 
         show()
         if workers > 1 and role == "alone":

@@ -75,13 +75,9 @@ class HyperInception(RecipeHyperModel):
         dimensions = dimensions_of(recipe)
         if search is None:
             search = [name for name in DEFAULT_SEARCH if _has(recipe.model.name, name)]
-        super().__init__(recipe, dimensions=dimensions, search=search, choices=choices, limits=limits)
+        super().__init__(recipe, dimensions=dimensions, search=search, choices=choices, limits=limits, words=WORDS)
         for name in (*self.dimensions.get("network", ()), self.recipe.model.name):
             ki.get_entry(str(name))
-        for name, known in WORDS.items():
-            for value in self.dimensions.get(name, ()):
-                if value not in known:
-                    raise ValueError(f"{name} must be one of {', '.join(known)}. Received: {value!r}")
         for name in self.dimensions:
             if not self._networks_with(name):
                 who = ", ".join(map(str, self._networks))

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.files import write_text
 from keras_inception.training.tuning.outcomes import Goal, Outcome, Status
+from keras_inception.training.tuning.processes import end_with_parent
 
 TASK, RUN = "trial.json", "run"
-ORPHANED = 137
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Task:
 def perform(folder: Path) -> Outcome:
     """Trains and measures what a trial's folder says, or goes on with it where it was broken off."""
     import keras_inception.training as room
-    from keras_inception.training.run import METRICS
+    from keras_inception.training.run import CONFIG, METRICS
     from keras_inception.training.tuning.measure import tflite_costs
 
     task = Task.read(folder)
@@ -94,13 +93,12 @@ def perform(folder: Path) -> Outcome:
     run_folder = folder / RUN
     if task.continues:
         _continue(folder.parent / task.continues / RUN, run_folder)
-    if not (run_folder / METRICS).is_file() or _epochs(run_folder) < task.epochs:
-        begun = (run_folder / "config.json").is_file()
-        if begun:
-            room.resume(run_folder, stop_after=task.epochs)
-        else:
-            room.train(config, run_folder, stop_after=task.epochs)
-    metrics = json.loads((run_folder / METRICS).read_text(encoding="utf-8"))
+    if not (run_folder / CONFIG).is_file():
+        room.train(config, run_folder, stop_after=task.epochs)
+    run = room.Run.open(run_folder)
+    if run.read_json(METRICS).get("epochs", 0) < task.epochs:
+        room.resume(run_folder, stop_after=task.epochs)
+    metrics = run.read_json(METRICS)
     return dataclasses.replace(
         outcome,
         accuracy=metrics["validation_accuracy"],
@@ -114,29 +112,14 @@ def seconds_since_task(folder: Path) -> float:
     return round(time.time() - (folder / TASK).stat().st_mtime, 1)
 
 
-def _epochs(run_folder: Path) -> int:
-    return int(json.loads((run_folder / "metrics.json").read_text(encoding="utf-8"))["epochs"])
-
-
 def _continue(earlier: Path, run_folder: Path) -> None:
     """Takes over another trial's training, at its last epoch's end; it stays as it is."""
-    if run_folder.exists() or not (earlier / "config.json").is_file():
+    if run_folder.exists() or not earlier.exists():
         return
     copy = run_folder.with_name(f".{RUN}.partial-copy")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(earlier, copy)
     copy.rename(run_folder)
-
-
-def end_with_parent() -> None:
-    """Ends this process at once when the search that started it is gone, killed or not."""
-
-    def wait() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(ORPHANED)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def main(folder: Path) -> None:

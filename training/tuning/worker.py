@@ -3,7 +3,7 @@
 import sys
 
 from keras_inception.training.launch import raising_at_sigterm
-from keras_inception.training.tuning.trial import end_with_parent
+from keras_inception.training.tuning.processes import end_with_parent
 
 
 def main(folder: str, threads: str) -> int:
