@@ -1,7 +1,6 @@
 """The search over the Inception module itself."""
 
 import dataclasses
-import random
 from pathlib import Path
 
 import keras
@@ -14,23 +13,13 @@ kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installe
 from keras_inception.training import TrainConfig, load_recipe  # noqa: E402
 from keras_inception.training.objective import build_model  # noqa: E402
 from keras_inception.training.tuning import HyperInceptionCell, network_costs  # noqa: E402
+from keras_inception.training.tuning.search import draw  # noqa: E402
 
 BRANCHES = ("branch_1x1", "branch_3x3", "branch_5x5", "branch_pool")
 NO_BRANCH = dict.fromkeys(BRANCHES, 0)
 OBJECTIVE = kt.Objective("val_predictions_accuracy", "max")
 # Keras Tuner asks for a thread's name in an old way.
 old_threads = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
-
-
-def draw(space: HyperInceptionCell, seed: int) -> kt.HyperParameters:
-    """Random values of the active hyperparameters, filled in as an oracle does."""
-    hp = kt.HyperParameters()
-    space.declare(hp)
-    hp.values, generator = {}, random.Random(seed)
-    for parameter in hp.space:
-        if hp.is_active(parameter):
-            hp.values[parameter.name] = parameter.random_sample(generator.randrange(1, 2**31))
-    return hp
 
 
 def default(space: HyperInceptionCell, **values) -> kt.HyperParameters:
@@ -45,7 +34,9 @@ def check_draws(space: HyperInceptionCell, count: int, build_every: int) -> dict
     """Counts what random candidates are rejected for; every few of the others are built."""
     verdicts: dict[str, int] = {}
     for seed in range(count):
-        hp = draw(space, seed)
+        hp = kt.HyperParameters()
+        space.declare(hp)
+        hp = draw(hp, seed)
         config = space.config(hp)
         assert TrainConfig.from_json(config.to_json()) == config
         reason = space.reject(hp)
