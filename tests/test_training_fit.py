@@ -68,10 +68,9 @@ def test_the_run_folder_explains_itself(run, data):
     assert TrainConfig.from_json((run.folder / "config.json").read_text()) == run.config
 
 
-def test_training_leaves_the_process_as_it_was(run):
+def test_training_leaves_deterministic_kernels_off(run):
     with tf.Graph().as_default():
-        tf.random.uniform([1])  # an error while deterministic kernels are on, since the graph has no seed
-    assert keras.config.dtype_policy().name == "float32"
+        tf.random.uniform([1])  # an error while they are on, since the graph has no seed
 
 
 def test_the_history_has_a_row_an_epoch_with_every_head(run):

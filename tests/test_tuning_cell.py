@@ -33,10 +33,9 @@ def default(space: HyperInceptionCell, **values) -> kt.HyperParameters:
 def check_draws(space: HyperInceptionCell, count: int, build_every: int) -> dict[str, int]:
     """Counts what random candidates are rejected for; every few of the others are built."""
     verdicts: dict[str, int] = {}
+    declared = default(space)
     for seed in range(count):
-        hp = kt.HyperParameters()
-        space.declare(hp)
-        hp = draw(hp, seed)
+        hp = draw(declared, seed)
         config = space.config(hp)
         assert TrainConfig.from_json(config.to_json()) == config
         reason = space.reject(hp)

@@ -68,16 +68,16 @@ def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = {HOST: "127.0.0.1", PORT: str(free.getsockname()[1])}
+        chief_at = {HOST: "127.0.0.1", PORT: str(free.getsockname()[1])}
     threads = max(1, (os.cpu_count() or 1) // workers)
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
         def start(name: str) -> subprocess.Popen[bytes]:
-            named = {**address, ID: name}
+            environment = {**chief_at, ID: name}
             with (place / name).open("wb") as errors:
                 process = processes.start(
-                    "worker", folder, str(threads), environment=named, stdout=subprocess.DEVNULL, stderr=errors
+                    "worker", folder, str(threads), environment=environment, stdout=subprocess.DEVNULL, stderr=errors
                 )
             stack.callback(processes.end, process)
             return process

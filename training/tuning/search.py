@@ -103,10 +103,9 @@ class Search:
     def write_report(self) -> Path:
         """Writes report.html."""
         outcomes = self.outcomes
-        histories = {o.trial: read_history(self.folder / TRIALS / o.trial / RUN / HISTORY) for o in outcomes}
-        return write_report(
-            self.folder, self.plan, outcomes, {trial: rows for trial, rows in histories.items() if rows}
-        )
+        read = {o.trial: read_history(self.folder / TRIALS / o.trial / RUN / HISTORY) for o in outcomes}
+        histories = {trial: rows for trial, rows in read.items() if rows}
+        return write_report(self.folder, self.plan, outcomes, histories)
 
 
 def tune(
