@@ -53,7 +53,7 @@ def torch(session: nox.Session) -> None:
         "pytest",
         "-m",
         "torch",
-        *(session.posargs or ["tests/test_backends.py", "tests/test_weights_torch.py"]),
+        *(session.posargs or ["tests/networks/test_backends.py", "tests/weights/test_torch.py"]),
         env={"KERAS_BACKEND": "torch"},  # Keras's own default, TensorFlow, is not there
     )
 

@@ -325,7 +325,7 @@ while True:
 
 def test_a_killed_export_leaves_the_old_one(tmp_path: Path):
     target = tmp_path / "out"
-    command = [sys.executable, "-c", EXPORT_FOR_EVER, str(target), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", EXPORT_FOR_EVER, str(target), str(Path(__file__).parents[1] / "helpers")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "done\n"

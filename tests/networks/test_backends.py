@@ -11,7 +11,7 @@ import pytest
 
 import keras_inception as ki
 
-SCRIPT = Path(__file__).with_name("backend_outputs.py")
+SCRIPT = Path(__file__).parents[1] / "helpers" / "backend_outputs.py"
 
 QUICK = ("inception_v1",)
 OTHERS = tuple(name for name in ki.list_models() if name not in QUICK)

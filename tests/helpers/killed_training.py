@@ -1,6 +1,6 @@
 """Trains a tiny network on digits, is killed with SIGKILL again and again, and resumes until it is done.
 
-    python tests/killed_training.py FOLDER RUNS KILLS
+    python tests/helpers/killed_training.py FOLDER RUNS KILLS
 
 FOLDER/undisturbed is trained in one go; FOLDER/0, FOLDER/1 and so on are killed KILLS times each, at moments that the
 run's number decides: after a random time, or in the middle of writing a checkpoint. TensorFlow is imported once; every

@@ -167,5 +167,5 @@ def table():
 
 
 def test_the_documented_table_is_that_of_the_configurations():
-    page = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
     assert table() in page.read_text(encoding="utf-8"), f"docs/recipes.md's table should be:\n{table()}"

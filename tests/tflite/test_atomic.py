@@ -165,7 +165,7 @@ def test_a_full_disk_is_one_sentence_and_the_old_export_stays(tmp_path: Path):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "helpers")},
     )
     *sentences, rest = result.stdout.splitlines()
     assert sentences == [f"The disk of the output folder is full. Received: {disk}/out."] * 2, result.stderr

@@ -22,7 +22,7 @@ from keras_inception.cli import main
 from keras_inception.training import CheckpointError, callbacks, resume, train
 from keras_inception.training.checkpoints import CheckpointFolder, Place, find_damage
 
-SCRIPT = Path(__file__).with_name("killed_training.py")
+SCRIPT = Path(__file__).parents[1] / "helpers" / "killed_training.py"
 TIMES = {"images_per_second", "seconds"}
 
 

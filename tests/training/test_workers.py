@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).with_name("worker_training.py")
+SCRIPT = Path(__file__).parents[1] / "helpers" / "worker_training.py"
 ALONE = ["unshare", "--net", "--map-root-user"]
 
 

@@ -11,7 +11,7 @@ from keras_inception import numerics as n
 from keras_inception import weights
 from keras_inception.weights import catalogue, loading, matcher
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SETS = weights.list_weights()
 
 

@@ -4,12 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from command_helpers import Command, assert_one_sentence
 from PIL import Image
 
 import keras_inception as ki
@@ -17,26 +17,6 @@ from keras_inception.cli import main
 
 SMALL = ["--epochs", "1", "--model.alpha", "0.1", "--model.no-aux-heads"]
 CLASSES = 10
-
-Outcome = tuple[int, str, str]
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs the command in this process, for a terminal wide enough for every table: exit code, stdout, stderr."""
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +44,6 @@ def digit_image(path: Path) -> Path:
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def assert_one_sentence(outcome: Outcome, *words: str) -> None:
-    code, out, err = outcome
-    assert code == 1
-    assert len(err.splitlines()) == 1, err
-    assert err.startswith("keras-inception: ")
-    assert "Traceback" not in out + err
-    for word in words:
-        assert word in err
 
 
 # ---------------------------------------------------------------------------------------------------- what it prints

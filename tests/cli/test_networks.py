@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import Command, assert_one_sentence
 from PIL import Image
-from test_cli import Command, assert_one_sentence, command  # noqa: F401  (a fixture)
 
 import keras_inception as ki
 from keras_inception.weights import get_weights, list_weights, save_weights
@@ -15,14 +15,14 @@ from keras_inception.weights import get_weights, list_weights, save_weights
 TAG = "keras/mobilenet_v2_0.35_96"
 
 
-def test_plot_draws_every_block(command: Command, tmp_path: Path):  # noqa: F811
+def test_plot_draws_every_block(command: Command, tmp_path: Path):
     code, out, _ = command("plot", "inception_v1", "-o", tmp_path / "v1.svg", "--aux-heads", "--options", "alpha=0.25")
     assert code == 0 and "v1.svg" in out
     drawn = {text.strip() for text in ET.parse(tmp_path / "v1.svg").getroot().itertext()}
     assert {"inception_3a", "inception_5b", "aux1", "aux2", "predictions"} <= drawn
 
 
-def test_weights_lists_the_catalogue(command: Command):  # noqa: F811
+def test_weights_lists_the_catalogue(command: Command):
     code, out, _ = command("weights", "--json")
     assert code == 0
     assert [row["tag"] for row in json.loads(out)] == [weight_set.tag for weight_set in list_weights()]
@@ -39,7 +39,7 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_convert_keeps_every_weight(command: Command, weights_file: Path, tmp_path: Path):  # noqa: F811
+def test_convert_keeps_every_weight(command: Command, weights_file: Path, tmp_path: Path):
     code, out, _ = command("convert", weights_file, "-o", tmp_path / "mine.h5")
     assert code == 0 and "mine.h5" in out
     first, second = (ki.weights.build(path)[0] for path in (weights_file, tmp_path / "mine.h5"))
@@ -47,7 +47,7 @@ def test_convert_keeps_every_weight(command: Command, weights_file: Path, tmp_pa
         np.testing.assert_array_equal(one, other)
 
 
-def test_predict_takes_a_weights_file(command: Command, weights_file: Path, tmp_path: Path):  # noqa: F811
+def test_predict_takes_a_weights_file(command: Command, weights_file: Path, tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype="uint8")
     Image.fromarray(pixels).save(tmp_path / "one.png")
     code, out, err = command("predict", tmp_path / "one.png", "--weights", weights_file, "--top", "3", "--json")
@@ -60,7 +60,7 @@ def test_predict_takes_a_weights_file(command: Command, weights_file: Path, tmp_
     np.testing.assert_allclose([n["probability"] for n in row["predictions"]], [p.probability for p in expected], 1e-5)
 
 
-def test_predict_names_a_photograph(command: Command, shared: Path):  # noqa: F811
+def test_predict_names_a_photograph(command: Command, shared: Path):
     picture = shared / "data" / "imagenet_sample" / "n01440764.jpg"
     weights = shared / "weights" / "mobilenet_v2_1.0_224.h5"
     code, out, _ = command("predict", picture, "--model", "mobilenet_v2", "--weights", weights)
@@ -78,7 +78,7 @@ def test_predict_names_a_photograph(command: Command, shared: Path):  # noqa: F8
         (["convert", "timm/resnext50_32x4d.fb_ssl_yfcc100m_ft_in1k", "-o", "x.h5"], ["CC-BY-NC", "--accept-license"]),
     ],
 )
-def test_mistakes_get_one_sentence(command: Command, arguments: list[str], words: list[str], tmp_path, monkeypatch):  # noqa: F811
+def test_mistakes_get_one_sentence(command: Command, arguments: list[str], words: list[str], tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_one_sentence(command(*arguments), *words)
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
 """Trains the tiny network with a batch shared by two workers, by two devices, or by none, and writes its losses.
 
-    python tests/worker_training.py workers|devices|one FOLDER
+    python tests/helpers/worker_training.py workers|devices|one FOLDER
 
 FOLDER/run is the run, FOLDER/losses.json the loss of every step. With KILL_AFTER=N worker 0 is killed after N steps; a
 run that exists is resumed.
