@@ -69,9 +69,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the annotations of the package as it installs."""
-    session.install("-e", ".[cli,types]")
-    session.run("mypy", "--package", "keras_inception", env={"MYPYPATH": lay_out(session)})
+    """Check the annotations of all that is installed."""
+    session.install(*extra("cli"), *extra("types"))
+    session.run("mypy", "--package", "keras_inception")
 
 
 @nox.session
@@ -89,16 +89,8 @@ def wheel(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site, every warning an error; `nox -s docs -- serve` shows it while you write."""
     session.install(*extra("docs"))
-    lay_out(session)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme advertises its successor
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env=quiet)
-
-
-def lay_out(session: nox.Session) -> str:
-    """Lay the package out under build/SESSION as it installs: training/ and tflite/ have their names only there."""
-    folder = fresh_build_folder(session)
-    session.install("--no-deps", "--target", str(folder), ".")
-    return str(folder)
 
 
 def fresh_build_folder(session: nox.Session) -> Path:

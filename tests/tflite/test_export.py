@@ -113,7 +113,7 @@ def test_the_saved_model_takes_any_batch_and_encoded_files(exported: Export):
 @pytest.mark.parametrize("size", [(50, 80), (100, 33), (20, 31), (32, 32)])
 def test_encoded_files_are_prepared_as_training_prepares_them(small: Export, size: tuple[int, int]):
     from keras_inception.training.config import ModelConfig, TrainConfig
-    from keras_inception.training.pipeline import prepare
+    from keras_inception.training.pipeline.preparing import prepare
 
     picture = np.random.default_rng(0).integers(0, 256, (*size, 1), dtype=np.uint8)
     prepared = prepare(tf.constant(picture), TrainConfig(model=ModelConfig(image_size=32, channels=1)))

@@ -81,7 +81,7 @@ def test_one_step_of_a_learning_file_is_gradient_descent(tmp_path: Path):
 def test_an_app_teaches_released_weights_its_own_flowers(shared: Path, tmp_path: Path):
     """MobileNetV2's trunk, five of the 17 flowers, 24 photographs of each, four times over in small steps."""
     from keras_inception.tflite.pictures import fit
-    from keras_inception.training.images import decode_bytes
+    from keras_inception.training.data.decode import decode_bytes
 
     classes = sorted(path.name for path in (shared / "data/flowers17/train").iterdir())[:5]
 

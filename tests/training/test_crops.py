@@ -10,12 +10,14 @@ import pytest
 import tensorflow as tf
 from training_helpers import tiny_config, write_digits
 
-from keras_inception.training import Run, evaluate, run_folder
+from keras_inception.training import Run, evaluate
 from keras_inception.training.config import ModelConfig, TrainConfig
-from keras_inception.training.crops import CROPS, crops
-from keras_inception.training.evaluation import predict, summarise
-from keras_inception.training.objective import build_model
-from keras_inception.training.sources import open_splits
+from keras_inception.training.data.sources import open_splits
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.evaluation.evaluate import predict
+from keras_inception.training.evaluation.result import summarise
+from keras_inception.training.pipeline.crops import CROPS, crops
+from keras_inception.training.runs import folder as run_folder
 
 SIZE = 14
 

@@ -9,8 +9,9 @@ from PIL import Image
 from training_helpers import tiny_config, with_pipeline, write_digits
 
 from keras_inception.training.config import AugmentConfig
-from keras_inception.training.pipeline import evaluation_batches, prepare, training_batches
-from keras_inception.training.sources import describe, open_labelled, open_splits
+from keras_inception.training.data.sources import describe, open_labelled, open_splits
+from keras_inception.training.pipeline.preparing import evaluation_batches, prepare
+from keras_inception.training.pipeline.training import training_batches
 
 
 def all_batches(dataset):

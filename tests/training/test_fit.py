@@ -17,9 +17,9 @@ from training_helpers import tiny_config, write_digits
 
 from keras_inception.training import DivergedError, Run, TrainConfig, evaluate, train
 from keras_inception.training.config import OptimizerConfig
-from keras_inception.training.evaluation import summarise
+from keras_inception.training.evaluation.result import summarise
 from keras_inception.training.files import write_atomically
-from keras_inception.training.pipeline import names_of_step
+from keras_inception.training.pipeline.training import names_of_step
 
 
 def quiet():

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import keras_inception as ki
-from keras_inception.training import figures, report
-from keras_inception.training.evaluation import summarise
-from keras_inception.training.gradcam import GradCam
+from keras_inception.training.evaluation.result import summarise
+from keras_inception.training.report import figures, report
+from keras_inception.training.report.gradcam import GradCam
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
 

@@ -19,8 +19,9 @@ from killed_training import config, tiny_registered
 from rich.console import Console
 
 from keras_inception.cli import main
-from keras_inception.training import CheckpointError, callbacks, resume, train
-from keras_inception.training.checkpoints import CheckpointFolder, Place, find_damage
+from keras_inception.training import CheckpointError, resume, train
+from keras_inception.training.engine import watching
+from keras_inception.training.engine.checkpoints import CheckpointFolder, Place, find_damage
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "killed_training.py"
 TIMES = {"images_per_second", "seconds"}
@@ -113,14 +114,14 @@ def test_twenty_runs_killed_twice_each_end_as_an_undisturbed_one(tmp_path):
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, number: int, hook: str, step: int) -> None:
     """Sends this process a signal when a hook has run at a step, counted from the run's beginning."""
-    original = getattr(callbacks.Steps, hook)
+    original = getattr(watching.Steps, hook)
 
     def hook_and_signal(self, *arguments, **keywords):
         original(self, *arguments, **keywords)
         if self.done == step:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(callbacks.Steps, hook, hook_and_signal)
+    monkeypatch.setattr(watching.Steps, hook, hook_and_signal)
 
 
 def test_sigterm_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path, monkeypatch):

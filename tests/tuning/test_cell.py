@@ -10,10 +10,10 @@ from training_helpers import tiny_config, write_digits
 
 kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
 
-from keras_inception.training import TrainConfig, load_recipe  # noqa: E402
-from keras_inception.training.objective import build_model  # noqa: E402
-from keras_inception.training.tuning import HyperInceptionCell, network_costs  # noqa: E402
-from keras_inception.training.tuning.search import draw  # noqa: E402
+from keras_inception.training import TrainConfig, load_recipe
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.tuning import HyperInceptionCell, network_costs
+from keras_inception.training.tuning.search import draw
 
 BRANCHES = ("branch_1x1", "branch_3x3", "branch_5x5", "branch_pool")
 NO_BRANCH = dict.fromkeys(BRANCHES, 0)

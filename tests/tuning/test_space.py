@@ -10,13 +10,14 @@ from training_helpers import tiny_config, write_digits
 
 kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
 
-import keras_inception as ki  # noqa: E402
-from keras_inception.training import TrainConfig, load_recipe  # noqa: E402
-from keras_inception.training.config import AugmentConfig  # noqa: E402
-from keras_inception.training.objective import build_model, make_objective  # noqa: E402
-from keras_inception.training.tuning import HyperInception, network_costs  # noqa: E402
-from keras_inception.training.tuning.search import draw  # noqa: E402
-from keras_inception.training.tuning.space import PUT, dimensions_of  # noqa: E402
+import keras_inception as ki
+from keras_inception.training import TrainConfig, load_recipe
+from keras_inception.training.config import AugmentConfig
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.objective import make_objective
+from keras_inception.training.tuning import HyperInception, network_costs
+from keras_inception.training.tuning.search import draw
+from keras_inception.training.tuning.space import PUT, dimensions_of
 
 # Keras Tuner asks for a thread's name in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")

@@ -11,14 +11,16 @@ import keras
 import keras_tuner
 import tensorflow as tf
 
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.objective import build_model, make_objective
-from keras_inception.training.pipeline import cached, evaluation_batches, steps_per_epoch, training_batches
-from keras_inception.training.recipes import load_recipe
-from keras_inception.training.saving import AverageInValidation
-from keras_inception.training.sources import Splits, open_splits
-from keras_inception.training.trainer import Trainer, make_trainer
-from keras_inception.training.tuning.costs import Costs, network_costs
+from ..config import TrainConfig
+from ..data.sources import Splits, open_splits
+from ..engine.network import build_model
+from ..engine.objective import make_objective
+from ..engine.saving import AverageInValidation
+from ..engine.trainer import Trainer, make_trainer
+from ..pipeline.preparing import cached, evaluation_batches
+from ..pipeline.training import steps_per_epoch, training_batches
+from ..recipes import load_recipe
+from .costs import Costs, network_costs
 
 Value: TypeAlias = int | float | str
 

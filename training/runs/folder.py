@@ -1,0 +1,130 @@
+"""How a run folder comes to be: whole from its first moment, and in an older run's place only when it is complete."""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..config import TrainConfig
+from ..data.sources import Splits
+from ..files import write_text
+from . import run as names
+from .run import Run, data_description
+
+_PACKAGES = ("keras-inception", "keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn", "jax")
+
+
+def place_for(final: Path, overwrite: bool) -> Path:
+    """Returns the folder to train in: the run folder, or its sibling where an older run must stay whole meanwhile.
+
+    Raises:
+        ValueError: where the run folder is occupied and must not be overwritten.
+    """
+    occupied = final.exists() and (not final.is_dir() or any(final.iterdir()))
+    if not occupied:
+        return final
+    if overwrite and final.is_dir():
+        return _partial(final)
+    raise ValueError(f"A run folder must be new or empty, or overwrite must be set. Received: {final}")
+
+
+def unfinished(path: Path) -> tuple[Path, Path]:
+    """Returns the folder that a run which was broken off lies in, and the folder that it shall become.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        ValueError: where the run is finished.
+    """
+    final = path
+    if path.name.startswith(".") and path.name.endswith(".partial"):
+        final = path.with_name(path.name.removeprefix(".").removesuffix(".partial"))
+    folder = _partial(final) if (_partial(final) / names.CONFIG).is_file() else final
+    if folder == final:
+        if not (final / names.CONFIG).is_file():
+            raise FileNotFoundError(
+                f"A run to resume must have been begun: its folder holds {names.CONFIG}. Received: {path} without it"
+            )
+        if is_finished(final):
+            shutil.rmtree(_old(final), ignore_errors=True)
+            raise ValueError(f"A run to resume must be unfinished. Received: {path}, which is complete")
+    return folder, final
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run is complete: its report is written last."""
+    return (folder / names.REPORT).is_file()
+
+
+def begin(folder: Path, config: TrainConfig, splits: Splits) -> Run:
+    """Makes a run folder that holds all that is known before training.
+
+    It is filled under another name first, so that a killed process leaves either no run folder or one that can be
+    resumed.
+    """
+    staging = folder.with_name(f".{folder.name.lstrip('.')}.{os.getpid()}.new")
+    try:
+        for left in folder.parent.glob(f".{folder.name.lstrip('.')}.*.new"):
+            shutil.rmtree(left, ignore_errors=True)
+        (staging / "checkpoints").mkdir(parents=True)
+        run = Run(staging, config, splits.class_names)
+        write_text(staging / names.CONFIG, config.to_json())
+        write_text(staging / names.CLASS_NAMES, "".join(f"{name}\n" for name in splits.class_names))
+        run.write_json(names.ENVIRONMENT, {**environment(), "seed": config.seed})
+        run.write_json(names.DATA, data_description(config, splits))
+        if splits.bad_files:
+            lines = [f"{file.path}\t{file.reason}\n" for file in splits.bad_files]
+            write_text(staging / names.QUARANTINE, "".join(lines))
+        # A partial folder is ours by its name: what an interrupted attempt to overwrite left behind.
+        if folder.name.endswith(".partial") and folder.is_dir():
+            shutil.rmtree(folder)
+        staging.rename(folder)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise ValueError(f"The run folder must be writable. Received: {folder} ({error.strerror})") from error
+    return Run(folder, config, splits.class_names)
+
+
+def finish(folder: Path, final: Path) -> None:
+    """Puts a complete run into the place of an older one."""
+    if folder == final:
+        return
+    if final.exists():  # else an earlier attempt to do this was killed half way
+        shutil.rmtree(_old(final), ignore_errors=True)
+        final.rename(_old(final))
+    folder.rename(final)
+    shutil.rmtree(_old(final), ignore_errors=True)
+
+
+def environment() -> dict[str, Any]:
+    """What a run ran on: versions, machine and devices."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_cores": os.cpu_count(),
+        "devices": [f"{device.device_type} {device.name}" for device in tf.config.list_physical_devices()],
+        "backend": keras.backend.backend(),
+        "versions": versions,
+    }
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(f".{final.name}.partial")
+
+
+def _old(final: Path) -> Path:
+    return final.with_name(f".{final.name}.old")
