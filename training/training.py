@@ -11,15 +11,11 @@ from tensorflow.python.framework import config as tf_config
 
 from .config import TrainConfig
 from .data.sources import Splits, open_splits
-from .engine.checkpoints import CheckpointError
-from .engine.devices import Devices, MultiWorkerTrainer, find_devices, prepare
-from .engine.loop import fit_network, newest_checkpoint
-from .engine.network import build_model
-from .engine.objective import make_objective
-from .engine.trainer import Trainer, make_trainer
+from .engine.checkpoints import Checkpoint, CheckpointError
+from .engine.devices import find_devices
+from .engine.loop import Training
 from .engine.watching import DivergedError
 from .evaluation.evaluate import evaluate
-from .pipeline.training import steps_per_epoch
 from .report.report import write_report
 from .runs import folder as run_folder
 from .runs import run as names
@@ -68,9 +64,12 @@ def train(
     folder = run_folder.place_for(final, overwrite) if devices.worker == 0 else final
     splits = open_splits(config)
     _report_bad_files(splits, console)
-    run = Run(folder, config, splits.class_names)
+    run = Run(folder, config, splits.class_names, splits)
     with _kernels(config):
-        return _complete(run, final, splits, console, devices, begun=False, stop_after=stop_after)
+        training = Training(run, devices, console)
+        if devices.worker == 0:
+            run_folder.begin(run)
+        return _complete(training, final, stop_after)
 
 
 def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Console | None = None) -> Run:
@@ -105,39 +104,23 @@ def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Conso
         run_folder.finish(folder, final)
         return Run.open(final)
     with _kernels(run.config):
-        return _complete(run, final, run.splits, console, devices, begun=True, stop_after=stop_after)
+        training = Training(run, devices, console)
+        return _complete(training, final, stop_after, training.newest_checkpoint())
 
 
-def _complete(
-    run: Run, final: Path, splits: Splits, console: Console, devices: Devices, begun: bool, stop_after: int | None
-) -> Run:
-    config = run.config
-    if keras.backend.backend() != "tensorflow":
-        console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
-    keras.utils.set_random_seed(config.seed)
-    objective = make_objective(config, len(splits.class_names))
-    devices.check(min(config.pipeline.batch_size, len(splits.train.labels)))
-    with devices.scope():
-        network = build_model(config, objective.classes)
-        kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
-        trainer = make_trainer(config, network, objective, steps_per_epoch(splits.train, config), kind)
-        if devices.strategy:
-            prepare(trainer)
-    checkpoint = newest_checkpoint(run.folder, console) if begun else None
-    if not begun and devices.worker == 0:
-        run = run_folder.begin(run.folder, config, splits)
-    epochs = config.epochs if stop_after is None else min(stop_after, config.epochs)
-    trained = fit_network(run, network, trainer, splits, objective, console, checkpoint, devices, epochs)
-    if devices.worker > 0:
-        return Run(final, config, run.class_names)
-    run.write_json(names.METRICS, trained)
-    if stop_after is not None:
-        return run
-    test = evaluate(run)
-    run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
-    write_report(run)
-    run_folder.finish(run.folder, final)
-    return Run(final, config, run.class_names)
+def _complete(training: Training, final: Path, stop_after: int | None, checkpoint: Checkpoint | None = None) -> Run:
+    """Trains, and where that is not to pause early, evaluates, reports and puts the run into its place."""
+    run, epochs = training.run, training.run.config.epochs
+    trained = training.fit(epochs if stop_after is None else min(stop_after, epochs), checkpoint)
+    if training.devices.worker == 0:
+        run.write_json(names.METRICS, trained)
+        if stop_after is not None:
+            return run
+        test = evaluate(run)
+        run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
+        write_report(run)
+        run_folder.finish(run.folder, final)
+    return Run(final, run.config, run.class_names, run.splits)
 
 
 @contextmanager

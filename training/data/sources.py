@@ -36,6 +36,10 @@ class Splits:
         images: AnyImages = getattr(self, split)
         return images
 
+    def describe(self, split: str) -> dict[str, Any]:
+        """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+        return describe(self[split], self.class_names)
+
 
 def open_splits(config: TrainConfig, known_bad: Sequence[str] | None = None) -> Splits:
     """Finds, checks and splits the images of a configuration.

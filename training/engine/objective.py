@@ -27,6 +27,15 @@ class Objective:
         """Turns labels [batch] into the compiled model's targets: one-hot, by head where there are several."""
         return self.for_heads(ops.one_hot(labels, self.classes, dtype="float32"))
 
+    def batches(self, batches: Any) -> Any:
+        """Maps a tf.data set of (pixels, labels or targets, and maybe weights) to what the compiled model takes."""
+
+        def for_model(pixels: Any, targets: Any, *weights: Any) -> tuple[Any, ...]:
+            mapped = self.targets(targets) if targets.dtype.is_integer else self.for_heads(targets)
+            return pixels, mapped, *map(self.for_heads, weights)
+
+        return batches.map(for_model)
+
     def for_heads(self, values: Any) -> Any:
         """Gives every head the same targets or sample weights, by name where there are several."""
         return dict.fromkeys(self.weights, values) if len(self.weights) > 1 else values

@@ -73,9 +73,8 @@ class SaveState(keras.callbacks.Callback):
         self.saved_at, self.saved_step = time.monotonic(), steps.done
         self.metrics: list[np.ndarray] | None = None
 
-    def restore(self, checkpoint: Checkpoint, pixels: Any, targets: Any) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
         """Takes up a checkpoint's state; the metrics' in `on_epoch_begin`, since Keras resets them before it."""
-        self.trainer.build_state(pixels, targets)
         checkpoint.read(self.trainer.state)
         for name, part in self.parts.items():
             part.restore(checkpoint.state[name])

@@ -102,15 +102,6 @@ class Trainer(keras.Model):
             self.average.update(before)
         return logs, (trainable, other, [scope.get_current_value(v) for v in self.optimizer.variables], metrics)
 
-    def build_state(self, pixels: Any, targets: Any) -> None:
-        """Makes the variables of the metrics and the optimizer, which Keras else makes in the first step.
-
-        Args:
-            pixels: a batch, of which only the shape counts.
-            targets: likewise.
-        """
-        self._symbolic_build(data_batch=(pixels, targets))
-
     @property
     def state(self) -> dict[str, list[Any]]:
         """All variables that a step reads or writes, in groups; what a checkpoint holds of the model."""
@@ -139,6 +130,10 @@ def make_trainer(
         auto_scale_loss=False,  # make_optimizer has seen to it
         **objective.compile_arguments(),
     )
+    if keras.backend.backend() == "tensorflow":
+        # Else the first step would make the variables of optimizer and metrics, and be traced a second time without.
+        pixels = ops.zeros((1, *network.input_shape[1:]))
+        trainer._symbolic_build(data_batch=(pixels, objective.targets(ops.zeros(1, "int32"))))
     return trainer
 
 

@@ -12,11 +12,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..config import TrainConfig
-from ..data.sources import Splits
 from ..files import write_text
 from . import run as names
-from .run import Run, data_description
+from .run import Run
 
 _PACKAGES = ("keras-inception", "keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn", "jax")
 
@@ -42,9 +40,7 @@ def unfinished(path: Path) -> tuple[Path, Path]:
         FileNotFoundError: where there is none.
         ValueError: where the run is finished.
     """
-    final = path
-    if path.name.startswith(".") and path.name.endswith(".partial"):
-        final = path.with_name(path.name.removeprefix(".").removesuffix(".partial"))
+    final = shown(path)
     folder = _partial(final) if (_partial(final) / names.CONFIG).is_file() else final
     if folder == final:
         if not (final / names.CONFIG).is_file():
@@ -57,27 +53,41 @@ def unfinished(path: Path) -> tuple[Path, Path]:
     return folder, final
 
 
+def shown(folder: Path) -> Path:
+    """The name by which a user knows a run folder, which may not yet be in its place."""
+    if folder.name.startswith(".") and folder.name.endswith(".partial"):
+        return folder.with_name(folder.name.removeprefix(".").removesuffix(".partial"))
+    return folder
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a run is complete: its report is written last."""
     return (folder / names.REPORT).is_file()
 
 
-def begin(folder: Path, config: TrainConfig, splits: Splits) -> Run:
-    """Makes a run folder that holds all that is known before training.
+def begin(run: Run) -> None:
+    """Makes a run's folder, which then holds all that is known before training.
 
     It is filled under another name first, so that a killed process leaves either no run folder or one that can be
     resumed.
     """
+    folder, config, splits = run.folder, run.config, run.splits
     staging = folder.with_name(f".{folder.name.lstrip('.')}.{os.getpid()}.new")
     try:
         for left in folder.parent.glob(f".{folder.name.lstrip('.')}.*.new"):
             shutil.rmtree(left, ignore_errors=True)
         (staging / "checkpoints").mkdir(parents=True)
-        run = Run(staging, config, splits.class_names)
+        staged = Run(staging, config, splits.class_names)
         write_text(staging / names.CONFIG, config.to_json())
         write_text(staging / names.CLASS_NAMES, "".join(f"{name}\n" for name in splits.class_names))
-        run.write_json(names.ENVIRONMENT, {**environment(), "seed": config.seed})
-        run.write_json(names.DATA, data_description(config, splits))
+        staged.write_json(names.ENVIRONMENT, {**environment(), "seed": config.seed})
+        description = {
+            "data": config.data,
+            "test_data": config.test_data,
+            "undecodable": len(splits.bad_files),
+            "splits": {split: splits.describe(split) for split in ("train", "validation", "test")},
+        }
+        staged.write_json(names.DATA, description)
         if splits.bad_files:
             lines = [f"{file.path}\t{file.reason}\n" for file in splits.bad_files]
             write_text(staging / names.QUARANTINE, "".join(lines))
@@ -88,7 +98,6 @@ def begin(folder: Path, config: TrainConfig, splits: Splits) -> Run:
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise ValueError(f"The run folder must be writable. Received: {folder} ({error.strerror})") from error
-    return Run(folder, config, splits.class_names)
 
 
 def finish(folder: Path, final: Path) -> None:

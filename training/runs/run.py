@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from ..config import MAIN_HEAD, TrainConfig
 from ..data.decode import decode_bytes
-from ..data.images import AnyImages
-from ..data.sources import Splits, describe, open_splits
+from ..data.sources import Splits, open_splits
 from ..files import write_text
 from ..pipeline.preparing import evaluation_batches, prepare
 
@@ -33,8 +32,10 @@ class Run:
         class_names: names of the classes, by label.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, class_names: list[str]) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, class_names: list[str], splits: Splits | None = None) -> None:
         self.folder, self.config, self.class_names = folder, config, class_names
+        if splits is not None:  # opened already: they are not opened again
+            self.splits = splits
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -88,7 +89,7 @@ class Run:
         splits = open_splits(self.config, known_bad=bad)
         recorded = json.loads((self.folder / DATA).read_text())["splits"]
         for split, description in recorded.items():
-            now = describe(splits[split], self.class_names)
+            now = splits.describe(split)
             if now["fingerprint"] != description["fingerprint"]:
                 raise ValueError(
                     f"A run's data must be what it was trained on. Received: {now['images']} {split} images in "
@@ -145,17 +146,3 @@ class Run:
 def predictions_of(outputs: Any) -> Any:
     """Picks the predictions from a model's outputs: by name where there are auxiliary heads."""
     return outputs[MAIN_HEAD] if isinstance(outputs, dict) else outputs
-
-
-def data_description(config: TrainConfig, splits: Splits) -> dict[str, Any]:
-    """What data.json records about a run's images."""
-
-    def described(images: AnyImages) -> dict[str, Any]:
-        return describe(images, splits.class_names)
-
-    return {
-        "data": config.data,
-        "test_data": config.test_data,
-        "undecodable": len(splits.bad_files),
-        "splits": {name: described(splits[name]) for name in ("train", "validation", "test")},
-    }

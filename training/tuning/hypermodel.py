@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import keras
 import keras_tuner
-import tensorflow as tf
 
 from ..config import TrainConfig
 from ..data.sources import Splits, open_splits
@@ -199,23 +198,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         config = dataclasses.replace(config, epochs=config.epochs if epochs is None else epochs)
         splits, objective = self.splits(config), make_objective(config, self.classes)
         steps = steps_per_epoch(splits.train, config)
-
-        def for_heads(pixels: tf.Tensor, *values: tf.Tensor) -> tuple[Any, ...]:
-            return pixels, *map(objective.for_heads, values)
-
-        def with_targets(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[Any, ...]:
-            return pixels, objective.for_heads(tf.one_hot(labels, objective.classes))
-
         if initial_epoch:
             optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
             optimizer._iterations.assign(initial_epoch * steps)  # `iterations` counts updates, not steps
         averaging = [AverageInValidation()] if getattr(model, "average", None) else []
         return model.fit(
-            training_batches(splits.train, config, self.classes, first_epoch=initial_epoch).map(for_heads),
+            objective.batches(training_batches(splits.train, config, self.classes, first_epoch=initial_epoch)),
             initial_epoch=initial_epoch,
             epochs=config.epochs,
             steps_per_epoch=steps,
-            validation_data=evaluation_batches(splits.validation, config).map(with_targets),
+            validation_data=objective.batches(evaluation_batches(splits.validation, config)),
             callbacks=[*averaging, *callbacks],
             verbose=verbose,
             shuffle=False,  # the pipeline has shuffled; Keras warns otherwise
