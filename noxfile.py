@@ -4,6 +4,7 @@ An environment is made once and used again; `nox --reuse-venv=never -s NAME` mak
 """
 
 import configparser
+import os
 import shutil
 from pathlib import Path
 
@@ -32,17 +33,17 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or A_PROCESS_A_CORE), env=ONE_THREAD_A_PROCESS)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def slow(session: nox.Session) -> None:
-    """Run the tests that are marked slow."""
-    session.install("-e", ".[train,tflite,tune,convert,onnx,quantizer,jax,test]")
-    session.run(
-        "pytest",
-        "-m",
-        "slow and not gpu and not torch",
-        *(session.posargs or A_PROCESS_A_CORE),
-        env=ONE_THREAD_A_PROCESS,
-    )
+    """Run the tests that are marked slow, in the environment of the others."""
+    session.notify("tests", [*A_PROCESS_A_CORE, "-m", "slow and not gpu and not torch", *session.posargs])
+
+
+@nox.session(venv_backend="none")
+def proofs(session: nox.Session) -> None:
+    """Repeat what is random as often as docs/proofs.md says: twenty kills, a thousand draws."""
+    os.environ["KERAS_INCEPTION_REPEATS"] = "20"
+    session.notify("tests", ["-m", "proof", "-s", *session.posargs])
 
 
 @nox.session

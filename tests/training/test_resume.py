@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from killed_training import config, tiny_registered
+from repeats import REPEATS
 from rich.console import Console
 
 from keras_inception.cli import main
@@ -105,10 +106,11 @@ def test_a_killed_run_ends_as_an_undisturbed_one(undisturbed):
 
 
 @pytest.mark.slow
-def test_twenty_runs_killed_twice_each_end_as_an_undisturbed_one(tmp_path):
-    output = train_and_kill(tmp_path, runs=20, kills=2)
-    assert output.count("killed") >= 20
-    for number in range(20):
+@pytest.mark.proof
+def test_many_runs_killed_twice_each_end_as_an_undisturbed_one(tmp_path):
+    output = train_and_kill(tmp_path, runs=REPEATS, kills=2)
+    assert output.count("killed") >= REPEATS
+    for number in range(REPEATS):
         assert_same(tmp_path / "undisturbed", tmp_path / str(number))
 
 

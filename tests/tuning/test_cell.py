@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from repeats import DRAWS
 from training_helpers import tiny_config, write_digits
 
 kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
@@ -67,11 +68,12 @@ def test_random_candidates_are_built_or_rejected_with_a_reason():
 
 
 @pytest.mark.slow
-def test_a_thousand_candidates_are_built_or_rejected_with_a_reason():
-    verdicts = check_draws(HyperInceptionCell(limits={"multiply_adds": 2e7, "parameters": 4e5}), 1000, build_every=25)
+@pytest.mark.proof
+def test_many_candidates_are_built_or_rejected_with_a_reason():
+    verdicts = check_draws(HyperInceptionCell(limits={"multiply_adds": 2e7, "parameters": 4e5}), DRAWS, build_every=25)
     print(verdicts)
     reasons = verdicts.keys() - {"fine"}
-    assert verdicts["fine"] > 100 and {reason.partition(" at most ")[0] for reason in reasons} <= {
+    assert verdicts["fine"] > DRAWS / 10 and {reason.partition(" at most ")[0] for reason in reasons} <= {
         NO_BRANCH_AT_ALL,
         "A candidate may have",
     }
