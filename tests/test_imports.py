@@ -80,6 +80,9 @@ ORDERS = {
         *("files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report"),
         *("training", "tuning"),
     ],
+    "keras_inception.tflite": [
+        *("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "exporting"),
+    ],
 }
 
 

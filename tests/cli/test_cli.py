@@ -93,7 +93,7 @@ def test_the_recipe_decides_the_defaults_that_help_shows(command: Command):
 
 def test_modes_are_those_that_the_export_knows():
     from keras_inception.cli.arguments import Mode
-    from keras_inception.tflite.quantize import MODES
+    from keras_inception.tflite.files.modes import MODES
 
     assert get_args(Mode) == tuple(MODES)
 

@@ -15,8 +15,9 @@ import tensorflow as tf
 from tflite_helpers import CLASSES, answers, digits, fitted, narrow, tiny, trained, two_headed
 
 import keras_inception.tflite as kt
-from keras_inception.tflite.exporting import Export, sha256
-from keras_inception.tflite.runtime import LiteRTModel, open_saved_model
+from keras_inception.tflite.folder import Export, sha256
+from keras_inception.tflite.running.litert import LiteRTModel
+from keras_inception.tflite.running.others import open_saved_model
 
 IMAGES, LABELS = digits()
 TEST = [(IMAGES[start : start + 64], LABELS[start : start + 64]) for start in (1400, 1464, 1528)]

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from .graph import copied
+
 IMAGES = 128  # more change nothing that matters: a layer sees thousands of their patches
 _PATCHES_PER_IMAGE = 64
 _BATCH = 8
@@ -33,20 +35,18 @@ def compensate_rounding(twin: keras.Model, images: np.ndarray) -> keras.Model:
         twin: A model that `deploy` returned with folded batch norms.
         images: Calibration images, uint8 [n, h, w, c].
     """
-    rounded = keras.models.clone_model(twin)
-    rounded.set_weights(twin.get_weights())
     layers = [layer for layer in twin.layers if _is_rounded(layer)]
+    weights = {}
     for layer, moments in zip(layers, _moments(twin, layers, images[:IMAGES]), strict=True):
         kernel, *bias = layer.get_weights()
         matrices = _as_matrices(layer, kernel)
         new = _round(matrices, moments.second)
-        weights = [_as_kernel(layer, new)]
+        arrays = [_as_kernel(layer, new)]
         if bias:
             lost = np.einsum("gk,gko->go", moments.first, matrices - new)
-            weights.append(bias[0] + lost.reshape(-1))
-        rounded.get_layer(layer.name).set_weights([array.astype("float32") for array in weights])
-    rounded.trainable = False
-    return rounded
+            arrays.append(bias[0] + lost.reshape(-1))
+        weights[layer.name] = [array.astype("float32") for array in arrays]
+    return copied(twin, weights=weights)
 
 
 @dataclass

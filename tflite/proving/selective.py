@@ -7,19 +7,19 @@ converter does not.
 from __future__ import annotations
 
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from keras_inception.tflite.errors import ExportError, quiet
-from keras_inception.tflite.runtime import INPUT, SIGNATURE, LiteRTModel, operator_names
+from ..errors import ExportError, quiet
+from ..files.flatbuffer import operator_names
+from ..files.tracing import INPUT, SIGNATURE
+from ..running.litert import LiteRTModel, opened
 
 CALIBRATION_IMAGES = (
     64  # litert-quantizer's calibration is slower than TensorFlow's; more images hardly move the ranges
@@ -125,14 +125,6 @@ class _Files:
             tool = self._quantizer(bytearray(self._content), [*recipe, *self._borders])
             result = tool.quantize(self._ranges, enable_progress_report=False, enable_progress_bar=False)
         return bytes(result.quantized_model)
-
-
-def opened(content: bytes) -> LiteRTModel:
-    """A .tflite file's bytes as a function of pixels."""
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        path = Path(folder) / "candidate.tflite"
-        path.write_bytes(content)
-        return LiteRTModel(path)
 
 
 @contextmanager

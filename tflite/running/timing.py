@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.quantize import pixels
-from keras_inception.tflite.runtime import LiteRTModel, cores, open_onnx, open_saved_model
+from ..errors import ExportError, first_line
+from ..pictures.pixels import pixels
+from .litert import LiteRTModel, cores
+from .others import open_onnx, open_saved_model
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def benchmark(
     opened = {name: open_any(item, threads=threads) for name, item in named.items()}
     if images is None:
         images = _random_images(opened, batch)
-    times = interleaved({name: call for name, (call, _, _) in opened.items()}, images, runs=runs, warmup=warmup)
+    calls = {name: partial(call, images) for name, (call, _, _) in opened.items()}
+    times = interleaved(calls, runs=runs, warmup=warmup)
     rows = []
     for name, (_, kind, _) in opened.items():
         low, median, high = np.percentile(times[name], [10, 50, 90]) * 1e3
@@ -99,26 +102,23 @@ def benchmark(
     return rows
 
 
-def interleaved(
-    calls: Mapping[str, Callable[[np.ndarray], Any]], images: np.ndarray, *, runs: int, warmup: int = 3
-) -> dict[str, np.ndarray]:
+def interleaved(calls: Mapping[str, Callable[[], Any]], *, runs: int, warmup: int = 3) -> dict[str, np.ndarray]:
     """Seconds that each call took, [runs], measured in turns.
 
     Args:
-        calls: Functions of a batch, by name.
-        images: The batch.
+        calls: What is called, by name.
         runs: Timed rounds.
         warmup: Untimed rounds before.
     """
     for _ in range(warmup):
         for call in calls.values():
-            call(images)
+            call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     names, order = list(calls), np.random.default_rng(0)
     for _ in range(runs):
         for index in order.permutation(len(names)):
             start = time.perf_counter()
-            calls[names[index]](images)
+            calls[names[index]]()
             times[names[index]].append(time.perf_counter() - start)
     return {name: np.array(values) for name, values in times.items()}
 
@@ -160,8 +160,7 @@ def _load(path: Path) -> keras.Model:
     try:
         model: keras.Model = keras.saving.load_model(path, compile=False)
     except (ValueError, OSError, KeyError, TypeError, EOFError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise ExportError(f"A .keras file must be a whole model. Received: {path} ({first_line}).") from error
+        raise ExportError(f"A .keras file must be a whole model. Received: {path} ({first_line(error)}).") from error
     return model
 
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_inception.tflite.errors import ExportError
+from ..errors import ExportError
+from .flatbuffer import compact
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
 _IDENTIFIER = b"M001"
-_MODEL_IDENTIFIER = b"TFL3"
-_ALIGNMENT = 16  # of a weight buffer: the runtime reads it where it lies
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip knows: equal content, equal bytes
 
 
@@ -64,60 +63,6 @@ def with_metadata(
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))
     return file.getvalue()
-
-
-def compact(content: bytes, metadata: dict[str, bytes] | None = None) -> bytes:
-    """Writes a TFLite file anew, every list of numbers once however often it occurs, with more metadata.
-
-    An int8 file repeats its zero points, eight bytes for every channel of every layer; a file with several signatures
-    repeats whole weights.
-
-    Args:
-        content: A TFLite file.
-        metadata: Buffers to add, by name.
-    """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    class SharingBuilder(flatbuffers.Builder):
-        """Writes a vector that was written before as a reference to that one."""
-
-        def __init__(self, size: int) -> None:
-            super().__init__(size)
-            self.written: dict[tuple[str, bytes], int] = {}
-
-        def CreateNumpyVector(self, x: Any) -> int:  # the name that the generated code calls
-            return self.once(str(x.dtype), x.tobytes(), lambda: super(SharingBuilder, self).CreateNumpyVector(x))
-
-        def once(self, kind: str, data: bytes, write: Callable[[], int]) -> int:
-            if (kind, data) not in self.written:
-                self.written[kind, data] = write()
-            return self.written[kind, data]
-
-    class AlignedBuffer(schema.BufferT):
-        """The generated writer forgets that the schema asks for aligned data."""
-
-        def Pack(self, builder: Any) -> Any:
-            if self.data is not None:
-                content = bytes(self.data)
-                data = builder.once("buffer", content, lambda: _bytes_vector(builder, content))
-            schema.BufferStart(builder)
-            if self.data is not None:
-                schema.BufferAddData(builder, data)
-            return schema.BufferEnd(builder)
-
-    model = schema.ModelT.InitFromPackedBuf(content)
-    model.metadata = [*(model.metadata or ())]
-    for name, data in (metadata or {}).items():
-        entry, buffer = schema.MetadataT(), schema.BufferT()
-        entry.name, entry.buffer, buffer.data = name, len(model.buffers), data
-        model.metadata.append(entry)
-        model.buffers.append(buffer)
-    for buffer in model.buffers:
-        buffer.__class__ = AlignedBuffer
-    builder = SharingBuilder(len(content) + (1 << 16))
-    builder.Finish(model.Pack(builder), file_identifier=_MODEL_IDENTIFIER)
-    return bytes(builder.Output())
 
 
 def labels_of(path: str | Path) -> tuple[str, ...]:
@@ -214,10 +159,3 @@ def _write(builder: Any, value: Any) -> int:
         else:
             builder.PrependUOffsetTRelativeSlot(field, item, 0)
     return builder.EndObject()
-
-
-def _bytes_vector(builder: Any, data: bytes) -> int:
-    builder.StartVector(1, len(data), _ALIGNMENT)
-    builder.head -= len(data)
-    builder.Bytes[builder.head : builder.head + len(data)] = data
-    return builder.EndVector()

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import keras
 
 from keras_inception import preprocess_input
-from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.fold import foldable, folded_weights
-from keras_inception.tflite.merge import merge_branches
+
+from ..errors import ExportError
+from .folding import foldable, folded_weights
+from .graph import copied, recreated
 
 PREDICTIONS = "predictions"
 
@@ -20,7 +21,6 @@ def deploy(
     preprocessing: str | None = None,
     output: Literal["probabilities", "logits"] = "probabilities",
     fold: bool = False,
-    merge: bool = False,
 ) -> keras.Model:
     """Returns the float32 twin of a trained model, with the classifier as its only output.
 
@@ -35,18 +35,14 @@ def deploy(
         output: `"logits"` leaves the final softmax out.
         fold: Whether batch normalisations are folded into the convolutions before them, which changes the results by
             rounding alone.
-        merge: Whether, on top of `fold`, 1x1 convolutions side by side become one and average pools move behind the
-            1x1 convolutions that follow them: see `keras_inception.tflite.merge.merge_branches`.
 
     Returns:
         A model with one float32 input and one float32 output.
 
     Raises:
-        ExportError: The model has no known classifier output, cannot be rebuilt (sub-classed, quantised or
-            channels-first models), or is to be merged without being folded.
+        ExportError: The model has no known classifier output, or cannot be rebuilt (sub-classed, quantised or
+            channels-first models).
     """
-    if merge and not fold:
-        raise ExportError("Branches are merged after folding: set fold=True too. Received: merge=True, fold=False.")
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise ExportError(
             f"The model must be a functional or Sequential Keras model. Received: {type(model).__name__}."
@@ -57,34 +53,23 @@ def deploy(
     trunk = keras.Model(model.inputs[0], _classifier(model, output), name=model.name)
     folds = foldable(trunk) if fold else {}
     replaced = {batch_norm: weighted for weighted, batch_norm in folds.items()}
+    weights = {name: folded_weights(trunk.get_layer(name), trunk.get_layer(folds[name])) for name in folds}
 
     def clone(layer: Any) -> Any:
         if layer.name in replaced:
             return keras.layers.Identity(name=layer.name, dtype="float32")
-        if layer.name in folds:
-            return type(layer).from_config({**layer.get_config(), "dtype": "float32", "use_bias": True})
-        return _in_float32(layer)
+        return recreated(layer, use_bias=True) if layer.name in folds else recreated(layer)
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
         # An identity takes none of the options, such as a mask, that its batch normalisation was called with.
         return layer(*inputs) if layer.name in replaced else layer(*inputs, **options)
 
-    twin = keras.models.clone_model(trunk, clone_function=clone, call_function=call)
-    for layer in trunk.layers:
-        if layer.name in folds:
-            weights = folded_weights(layer, trunk.get_layer(folds[layer.name]))
-        elif layer.weights and layer.name not in replaced:
-            weights = layer.get_weights()
-        else:
-            continue
-        twin.get_layer(layer.name).set_weights(weights)
-    if merge:
-        twin = merge_branches(twin)
+    twin = copied(trunk, clone=clone, call=call, weights=weights | {name: [] for name in replaced})
     if preprocessing is not None:
         pixels = keras.Input(model.inputs[0].shape[1:], dtype="float32", name="images")
         raw = preprocess_input(pixels, preprocessing)
         twin = keras.Model(pixels, twin(raw), name=model.name)
-    twin.trainable = False
+        twin.trainable = False
     return twin
 
 
@@ -114,15 +99,6 @@ def _classifier(model: keras.Model, output: str) -> Any:
     if not isinstance(last, keras.layers.Activation | keras.layers.Softmax):
         raise ExportError(f"Logits need a softmax layer of its own at the end. Received: {type(last).__name__}.")
     return last.input
-
-
-def _in_float32(layer: Any) -> Any:
-    if isinstance(layer, keras.Model):
-        return keras.models.clone_model(layer, clone_function=_in_float32)
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.Layer):
-        config["dtype"] = "float32"
-    return type(layer).from_config(config)
 
 
 def _refuse(model: keras.Model) -> None:

@@ -21,7 +21,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_inception.tflite.rounding import IMAGES
+from .graph import copied, nodes
+from .rounding import IMAGES
 
 _BATCH = 8
 _NARROWEST = 1 / 32  # of the widest channel: one that calibration images leave silent is not magnified without bound
@@ -46,15 +47,13 @@ def equalize_channels(twin: keras.Model, images: np.ndarray) -> keras.Model:
         images: Calibration images, uint8 [n, h, w, c].
     """
     streams = _streams(twin)
-    equalized = keras.models.clone_model(twin)
-    equalized.set_weights(twin.get_weights())
+    equalized = copied(twin)
     for stream, widest in zip(streams, _ranges(twin, streams, images[:IMAGES]), strict=True):
         factors = widest.max(initial=1e-12) / np.maximum(widest, _NARROWEST * widest.max(initial=1e-12))
         for layer in stream.writers:
             _multiply(equalized.get_layer(layer.name), factors, "outputs")
         for layer in stream.readers:
             _multiply(equalized.get_layer(layer.name), 1 / factors, "inputs")
-    equalized.trainable = False
     return equalized
 
 
@@ -93,9 +92,9 @@ class _Sets:
 
 def _streams(twin: keras.Model) -> list[_Stream]:
     """The streams of a network that can be scaled: written and read by weights, and by nothing that a factor upsets."""
-    nodes = [(operation, node) for operation in twin.operations for node in operation._inbound_nodes]
+    calls = [(node.operation, node) for node in nodes(twin)]
     sets, closed = _Sets(), [*twin.inputs, *twin.outputs]
-    for operation, node in nodes:
+    for operation, node in calls:
         if _passes(operation):
             sets.join(map(id, [*node.input_tensors, *node.output_tensors]))
         elif not _is_scaled(operation, node):
@@ -103,7 +102,7 @@ def _streams(twin: keras.Model) -> list[_Stream]:
         elif operation.activation not in _ACTIVATIONS:
             closed += node.output_tensors
     streams: dict[Hashable, _Stream] = {}
-    for operation, node in nodes:
+    for operation, node in calls:
         scaled = _is_scaled(operation, node)
         if scaled or type(operation) in _STORING:
             stream = streams.setdefault(sets.of(id(node.input_tensors[0])), _Stream())

@@ -8,11 +8,10 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_inception.tflite.deployment import deploy
-from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.metadata import compact
-from keras_inception.tflite.runtime import INPUT, OUTPUT
-from keras_inception.tflite.saving import constant_weights, image_shape
+from ..errors import ExportError
+from ..network.deploying import deploy
+from .flatbuffer import compact
+from .tracing import INPUT, OUTPUT, constant_weights, image_shape
 
 TrunkMode = Literal["float32", "float16", "dynamic"]
 TRUNK_MODES: tuple[str, ...] = ("float32", "float16", "dynamic")

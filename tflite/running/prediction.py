@@ -11,14 +11,15 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from keras_inception.tflite.deployment import deploy
-from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.exporting import MANIFEST, SAVED_MODEL, Export, check_class_names
-from keras_inception.tflite.metadata import labels_of
-from keras_inception.tflite.pictures import Fitting, decode, fit
-from keras_inception.tflite.quantize import MODES
-from keras_inception.tflite.runtime import OUTPUT, LiteRTModel, open_saved_model
-from keras_inception.tflite.saving import image_shape, trace
+from ..errors import ExportError
+from ..files.metadata import labels_of
+from ..files.modes import MODES
+from ..files.tracing import OUTPUT, image_shape, trace
+from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names
+from ..network.deploying import deploy
+from ..pictures.fitting import Fitting, decode, fit
+from .litert import LiteRTModel
+from .others import open_saved_model
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray
 """The path of a JPEG or PNG file (for networks of colours, also GIF, BMP or WebP), such a file's bytes, or pixels

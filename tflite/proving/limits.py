@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_inception.tflite.errors import ExportError
-from keras_inception.tflite.runtime import cores
+from ..errors import ExportError
+from ..folder import ONNX, SAVED_MODEL
+from ..running.litert import cores
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 KERAS = "keras"
-SAVED_MODEL = "saved_model"
-ONNX = "onnx"
 _EXACT = ("float32", SAVED_MODEL, ONNX)
 
 
@@ -43,11 +42,11 @@ class Limits:
         if self.accuracy_loss is not None and not -1 <= self.accuracy_loss <= 1:
             raise ExportError(f"The accuracy loss is a share of the images, 1 at most. Received: {self.accuracy_loss}.")
 
-    def difference_of(self, row: Row) -> float | None:
+    def difference_of(self, mode: str, precision: str = "") -> float | None:
         """The limit on the largest difference that holds for a row."""
-        if row.mode in _EXACT or (row.mode == KERAS and row.precision == "float32"):
+        if mode in _EXACT or (mode == KERAS and precision == "float32"):
             return self.difference
-        return self.float16_difference if row.mode in ("float16", KERAS) else self.quantized_difference
+        return self.float16_difference if mode in ("float16", KERAS) else self.quantized_difference
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from .graph import readers
+
 
 def foldable(model: keras.Model) -> dict[str, str]:
     """Names of the layers that can take up a batch normalisation, each with the name of that normalisation.
@@ -14,24 +16,20 @@ def foldable(model: keras.Model) -> dict[str, str]:
     A convolution (plain, depthwise, separable) or dense layer qualifies when it has no activation of its own and
     nothing but one batch normalisation over the channels reads it.
     """
-    consumers: dict[str, list[Any]] = {}
-    for operation in model.operations:
-        for node in operation._inbound_nodes:
-            for parent in node.parent_nodes:
-                consumers.setdefault(parent.operation.name, []).append(operation)
+    readers_of = readers(model)
     outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
     pairs = {}
     for layer in model.layers:
-        readers = consumers.get(layer.name, [])
+        reading = readers_of[layer.name]
         if (
             _kind(layer) is not None
             and layer.name not in outputs
             and layer.activation is keras.activations.linear
-            and len(readers) == 1
-            and isinstance(readers[0], keras.layers.BatchNormalization)
-            and readers[0].axis in (-1, len(layer.output.shape) - 1)
+            and len(reading) == 1
+            and isinstance(reading[0], keras.layers.BatchNormalization)
+            and reading[0].axis in (-1, len(layer.output.shape) - 1)
         ):
-            pairs[layer.name] = readers[0].name
+            pairs[layer.name] = reading[0].name
     return pairs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_inception.tflite.errors import ExportError
+from ..errors import ExportError
 
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
 
