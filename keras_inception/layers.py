@@ -19,6 +19,7 @@ import keras
 from keras import layers
 
 from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization, channel_axis
+from keras_inception.naming import unit_label
 from keras_inception.numerics import Numerics
 
 Padding: TypeAlias = Literal["same", "valid"]
@@ -328,13 +329,11 @@ def branch(x: Tensor, ops: Branch, *, name: str, numerics: Numerics) -> list[Ten
     for op in ops:
         parts = op.branches if isinstance(op, Fork) else (op,)
         (x,) = outputs
-        outputs = [y for part in parts for y in apply(part, x, name=_op_name(name, letters, part), numerics=numerics)]
+        names = [f"{name}_{next(letters)}_{unit_label(part)}" for part in parts]
+        outputs = [
+            y for part, unit in zip(parts, names, strict=True) for y in apply(part, x, name=unit, numerics=numerics)
+        ]
     return outputs
-
-
-def _op_name(name: str, letters: Any, op: Op) -> str:
-    label = f"{op.kernel[0]}x{op.kernel[1]}" if isinstance(op, Conv) else type(op).__name__.lower()
-    return f"{name}_{next(letters)}_{label}"
 
 
 def inception_module(x: Tensor, module: Module, *, name: str, numerics: Numerics) -> Tensor:
