@@ -8,7 +8,6 @@ on plain names alone, so that a model loaded from a file reads like a new one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 PREDICTIONS = "predictions"
@@ -49,7 +48,7 @@ def is_shuffle(layer_name: str) -> bool:
     return layer_name.endswith("_shuffle")
 
 
-def blocks_of(readers: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def blocks_of(readers: dict[str, list[str]]) -> dict[str, str]:
     """The block of every layer of a model.
 
     It is the shortest prefix of the layer's name, cut at `_`, that names a layer which is reached from it through parts
