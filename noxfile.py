@@ -11,6 +11,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"  # where uv is, an environment takes seconds instead of minutes
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests", "wheel", "docs"]
 
@@ -46,7 +47,7 @@ def proofs(session: nox.Session) -> None:
     session.notify("tests", ["-m", "proof", "-s", *session.posargs])
 
 
-@nox.session
+@nox.session(venv_backend="virtualenv")  # pip knows where a machine keeps builds of PyTorch without CUDA, uv does not
 def torch(session: nox.Session) -> None:
     """Run the tests that need PyTorch, where TensorFlow is not installed."""
     session.install("-e", ".[jax,torch,convert,test]")
@@ -79,7 +80,8 @@ def types(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Build the wheel, look inside, and use it where nothing but the core dependencies is installed."""
     folder = fresh_build_folder(session)
-    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+    session.install("build")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), ".", silent=True)
     (built,) = folder.glob("*.whl")
     session.install("--force-reinstall", "--no-deps", str(built))
     session.install(str(built), *extra("jax"), *extra("test"))
