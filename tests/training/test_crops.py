@@ -88,7 +88,8 @@ def runs(tmp_path_factory):
     for seed in (0, 1):
         keras.utils.set_random_seed(seed)
         folder = tmp_path_factory.mktemp("runs") / "run"
-        run = run_folder.begin(folder, config, splits)
+        run = Run(folder, config, splits.class_names, splits)
+        run_folder.begin(run)
         model = build_model(config, 3)
         for pixels, _ in run.batches("train", batch_size=100):
             model(pixels, training=True)  # statistics for the batch norms: else all classes would be equally likely
