@@ -67,7 +67,7 @@ def test_without_auxiliary_heads_logs_keep_their_names():
     model, objective = compiled(config)
     images, labels = random_batch(config)
     logs = model.evaluate(images, objective.targets(labels), verbose=0, return_dict=True)
-    assert set(logs) == {"loss", "predictions_accuracy"}
+    assert set(logs) == {"loss", "predictions_accuracy", "predictions_cross_entropy"}
 
 
 def test_the_model_takes_the_configured_shape_and_momentum():

@@ -1,5 +1,6 @@
 """Folders of images: one sub-folder a class, maybe under train/, validation/ and test/; every file is checked."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from ..config import TrainConfig
 from .decode import BadFile, find_bad, is_image_name
 from .images import FileImages, Parts, some
 
-_TRAIN_FOLDER = "train"
-_VALIDATION_FOLDERS = ("validation", "val")
-_TEST_FOLDER = "test"
+_PART_NAMES = {  # in any case; the first of each is ours, the others are those of other tools
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "eval", "evaluation"),
+    "test": ("test", "testing"),
+}
 
 
 def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None) -> Parts:
@@ -29,6 +32,7 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
     train_folder = folders["train"]
     assert train_folder is not None
     class_names = _class_folders(train_folder)
+    classes: dict[Path, str] = {}
     paths: dict[str, list[Path]] = {}
     for part, folder in folders.items():
         strangers = [name for name in _class_folders(folder) if name not in class_names] if folder else []
@@ -36,9 +40,12 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
             raise ValueError(
                 f"The classes of {folder} must be among those of {train_folder}. Received: {some(strangers)}"
             )
-        names = class_names if folder else []
-        paths[part] = [file for name in names for file in _image_files(folder / name)] if folder else []
-    _refuse_unusable(train_folder, class_names, paths["train"])
+        paths[part] = []
+        for name, class_folder in [(name, folder / name) for name in class_names] if folder else []:
+            files = image_files(class_folder)
+            paths[part] += files
+            classes |= dict.fromkeys(files, name)
+    _refuse_unusable(train_folder, class_names, {classes[path] for path in paths["train"]})
 
     every = [str(path) for part in paths.values() for path in part]
     bad_files = (
@@ -56,7 +63,7 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
         good = [path for path in paths[part] if str(path) not in bad]
         if not good:
             return None
-        labels = np.array([class_names.index(path.parent.name) for path in good], np.int64)
+        labels = np.array([class_names.index(classes[path]) for path in good], np.int64)
         return FileImages(config.model.channels, labels, [str(path) for path in good])
 
     train = images("train")
@@ -66,30 +73,56 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
 
 
 def part_folders(root: Path) -> dict[str, Path | None]:
-    """The folders of the parts train, validation and test: `root` itself is all that a flat folder has to train on."""
-    if not (root / _TRAIN_FOLDER).is_dir():
+    """The folders of the parts train, validation and test: `root` itself is all that a flat folder has to train on.
+
+    Raises:
+        ValueError: where a part is there twice or lacks its train folder, or images lie beside the parts.
+    """
+    folders = [root / name for name in _class_folders(root)]
+    parts: dict[str, Path | None] = {}
+    for part, names in _PART_NAMES.items():
+        # A folder of the name that holds images itself is a class: cars, buses and trains.
+        named = [path for path in folders if path.name.lower() in names and _class_folders(path)]
+        if len(named) > 1:
+            raise ValueError(
+                f"A folder has one part for {part}. Received: {some([path.name for path in named])} in {root}"
+            )
+        parts[part] = named[0] if named else None
+    found = [path for path in parts.values() if path is not None]
+    if not found:
         return {"train": root, "validation": None, "test": None}
-    held_out = next((root / name for name in _VALIDATION_FOLDERS if (root / name).is_dir()), None)
-    test = root / _TEST_FOLDER
-    return {"train": root / _TRAIN_FOLDER, "validation": held_out, "test": test if test.is_dir() else None}
+    if parts["train"] is None:
+        raise ValueError(f"Beside {found[0].name}/ there must be train/. Received: {root} without it")
+    others = [path.name for path in folders if path not in found and image_files(path)]
+    if others:
+        raise ValueError(
+            f"Beside train/ only validation/ and test/ may hold images. Received: {some(others)} in {root}"
+        )
+    return parts
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a folder and all folders below it, hidden ones left out; links are followed."""
+    found, seen = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real not in seen:
+            paths = (Path(place, name) for name in files)
+            found += [path for path in paths if is_image_name(path) and path.is_file()]
+        seen.add(real)
+    return sorted(found)
 
 
 def _class_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _image_files(folder: Path) -> list[Path]:
-    return (
-        sorted(path for path in folder.iterdir() if path.is_file() and is_image_name(path)) if folder.is_dir() else []
-    )
-
-
-def _refuse_unusable(folder: Path, class_names: list[str], paths: list[Path]) -> None:
-    if not paths:
+def _refuse_unusable(folder: Path, class_names: list[str], filled: set[str]) -> None:
+    if not filled:
         raise ValueError(f"A folder of images holds one sub-folder of images a class. Received: no images in {folder}")
     if len(class_names) < 2:
         raise ValueError(f"Training needs at least two classes. Received: one, {class_names[0]!r}, in {folder}")
-    filled = {path.parent.name for path in paths}
     empty = [name for name in class_names if name not in filled]
     if empty:
         raise ValueError(f"Every class folder must hold images. Received: none in {some(empty)} of {folder}")

@@ -15,8 +15,7 @@ from typing import Any
 from PIL import Image
 
 from . import decode as reading
-from .decode import is_image_name
-from .folders import part_folders
+from .folders import image_files, part_folders
 from .shards import INDEX, damaged_shards, read_index
 
 LARGE_MEGAPIXELS = 50.0
@@ -122,7 +121,7 @@ def scan(
         raise FileNotFoundError(f"A folder of images must exist. Received: {root}")
     if (root / INDEX).is_file():
         return _scan_shards(root)
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and is_image_name(path))
+    paths = image_files(root)
     if not paths:
         raise ValueError(f"A folder to scan must hold images. Received: none below {root}")
     with ThreadPoolExecutor() as pool:

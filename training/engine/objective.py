@@ -15,7 +15,7 @@ from ..config import MAIN_HEAD, TrainConfig
 class Objective:
     """Cross-entropy of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`.
 
-    With several heads `predictions_cross_entropy` is the mean over images, by which the best epoch is chosen.
+    `predictions_cross_entropy` is the mean over images without penalties, by which the best epoch is chosen.
     """
 
     weights: dict[str, float]
@@ -48,15 +48,21 @@ class Objective:
         }
         if len(self.weights) == 1:
             # Keras prefixes logs with the output's name only where there are several outputs.
-            metrics = [keras.metrics.CategoricalAccuracy(name=f"{MAIN_HEAD}_accuracy")]
+            # The loss holds the L2 penalty of the weights as well.
+            metrics = [
+                keras.metrics.CategoricalAccuracy(name=f"{MAIN_HEAD}_accuracy"),
+                self._exact(f"{MAIN_HEAD}_cross_entropy"),
+            ]
             return {"loss": losses[MAIN_HEAD], "metrics": metrics}
         by_head: dict[str, list[Any]] = {
             head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self.weights
         }
-        # In Keras's `<head>_loss` each batch weighs the same on TensorFlow, a smaller last one as well.
-        exact = keras.metrics.CategoricalCrossentropy(name="cross_entropy", label_smoothing=self.label_smoothing)
-        by_head[MAIN_HEAD].append(exact)
+        by_head[MAIN_HEAD].append(self._exact("cross_entropy"))
         return {"loss": losses, "loss_weights": dict(self.weights), "metrics": by_head}
+
+    def _exact(self, name: str) -> keras.metrics.Metric:
+        """The mean over images: in Keras's `<head>_loss` a smaller last batch weighs like a full one on TensorFlow."""
+        return keras.metrics.CategoricalCrossentropy(name=name, label_smoothing=self.label_smoothing)
 
 
 def make_objective(config: TrainConfig, classes: int) -> Objective:

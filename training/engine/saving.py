@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import CheckpointConfig
-from ..files import write_atomically, write_text
+from ..files import remove_half_written, write_atomically, write_text
 from ..runs import run as names
 from ..signals import StopRequest
 from .checkpoints import Checkpoint, CheckpointFolder, Place
@@ -145,8 +145,7 @@ class RunFiles(keras.callbacks.Callback):
 
     def restore(self, trainer: Trainer, place: Place) -> None:
         """Makes the files agree with a state that has been taken up."""
-        for path in (*self.folder.glob(".*"), *(self.folder / "checkpoints").glob(".*")):
-            path.unlink()  # what a killed process left half written
+        remove_half_written(self.folder, self.folder / "checkpoints")
         shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
         for row in self.record.rows:
             self._log(row)

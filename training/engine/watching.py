@@ -72,6 +72,14 @@ class StopOnNaN(keras.callbacks.Callback):
             f"step {place.step} of {self.steps.per_epoch}, on the images {', '.join(images[:IMAGES_NAMED])}{more}"
         )
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        loss = float((logs or {}).get("val_loss", 0.0))
+        if not math.isfinite(loss):  # the last step may have spoiled the weights after its own loss was taken
+            raise DivergedError(
+                "The validation loss must stay finite; try a lower optimizer.learning_rate or optimizer.clip_norm "
+                f"({self.last_good()}). Received: {loss} after epoch {epoch + 1}"
+            )
+
 
 class Speed(keras.callbacks.Callback):
     """Adds an epoch's learning rate, images a second and seconds to its logs, for all callbacks after this one.
@@ -126,13 +134,12 @@ class Record(keras.callbacks.Callback):
     @property
     def loss(self) -> str:
         """Name of the predictions' validation loss."""
-        exact = "val_predictions_cross_entropy"
-        return exact if self.rows and exact in self.rows[0] else "val_loss"
+        return "val_predictions_cross_entropy"
 
     @property
     def best(self) -> dict[str, float]:
         """The row of the best epoch, the first of several equals; empty before the first epoch's end."""
-        return min(self.rows, key=lambda row: row[self.loss], default={})
+        return min(self.rows, key=lambda row: (math.isnan(row[self.loss]), row[self.loss]), default={})
 
     @property
     def best_epoch(self) -> int:

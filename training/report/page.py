@@ -1,8 +1,12 @@
 """What reports share: their palette, figures as SVG text, settings as rows, and pages from templates."""
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 INK, MUTED, GRID = "#1d2733", "#6b7785", "#e3e8ee"
@@ -29,6 +33,14 @@ def settings_rows(tree: dict[str, Any], path: str = "") -> list[tuple[str, str]]
 def percent(value: float, _: Any) -> str:
     """Labels an axis of shares; nothing above 100 %."""
     return f"{value:.0%}" if value <= 1.0001 else ""
+
+
+@contextmanager
+def as_text() -> Iterator[None]:
+    """Lets matplotlib draw `$` as it is, and text as text: a browser has fonts for every script, matplotlib not."""
+    with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # met where text is measured
+        yield
 
 
 def svg(figure: Any) -> str:

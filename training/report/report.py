@@ -17,7 +17,7 @@ from ..runs.history import read_history
 from ..runs.run import DATA, ENVIRONMENT, EVALUATION, HISTORY, METRICS, QUARANTINE, REPORT, Run
 from . import figures
 from .gradcam import GradCam
-from .page import COLOURS, render, settings_rows
+from .page import COLOURS, as_text, render, settings_rows
 
 MISSES_SHOWN = 48
 CONFUSED_SHOWN = 8
@@ -26,6 +26,7 @@ EXPLAINED = 6
 """Hits, and as many misses, that Grad-CAM explains."""
 
 
+@as_text()
 def write_report(run: Run) -> None:
     """Writes the report of a run that has been trained and evaluated on its test images."""
     evaluation = Evaluation.from_dict(run.read_json(EVALUATION))

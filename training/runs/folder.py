@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 import time
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..data.images import some
 from ..files import write_text
 from . import run as names
 from .run import Run
 
 _PACKAGES = ("keras-inception", "keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn", "jax")
+_CONTENT = (
+    names.CONFIG, names.ENVIRONMENT, names.CLASS_NAMES, names.DATA, names.METRICS, names.HISTORY, names.QUARANTINE,
+    names.REPORT, "evaluation*.json", "checkpoints", "tensorboard", "export*", ".*.[0-9]*", ".ipynb_checkpoints",
+    ".DS_Store",
+)  # fmt: skip
 
 
 def place_for(final: Path, overwrite: bool) -> Path:
@@ -27,10 +34,25 @@ def place_for(final: Path, overwrite: bool) -> Path:
     """
     occupied = final.exists() and (not final.is_dir() or any(final.iterdir()))
     if not occupied:
+        if (_partial(final) / names.CONFIG).is_file():  # `resume` would take it for the newer one
+            raise ValueError(
+                "A run folder must be free of another run in progress: resume or remove that one. "
+                f"Received: {final} beside {_partial(final)}"
+            )
         return final
-    if overwrite and final.is_dir():
-        return _partial(final)
-    raise ValueError(f"A run folder must be new or empty, or overwrite must be set. Received: {final}")
+    if not (overwrite and final.is_dir()):
+        raise ValueError(f"A run folder must be new or empty, or overwrite must be set. Received: {final}")
+    if not (final / names.CONFIG).is_file():
+        raise ValueError(f"What is overwritten must be a run folder. Received: {final} without {names.CONFIG}")
+    added = sorted(path.name for path in final.iterdir() if not _is_ours(path.name))
+    if added:
+        raise ValueError(f"A run folder that is overwritten must hold nothing else. Received: {some(added)} in {final}")
+    return _partial(final)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether training, evaluation or export write a file or folder of that name into a run folder."""
+    return any(fnmatch(name, pattern) for pattern in _CONTENT)
 
 
 def unfinished(path: Path) -> tuple[Path, Path]:
@@ -42,6 +64,10 @@ def unfinished(path: Path) -> tuple[Path, Path]:
     """
     final = shown(path)
     folder = _partial(final) if (_partial(final) / names.CONFIG).is_file() else final
+    if folder != final and (final / names.CONFIG).is_file() and not is_finished(final):
+        raise ValueError(
+            f"One run at a time is resumed: remove the other. Received: {folder} and {final}, both unfinished"
+        )
     if folder == final:
         if not (final / names.CONFIG).is_file():
             raise FileNotFoundError(

@@ -51,8 +51,8 @@ class Run:
                 raise FileNotFoundError(
                     f"A run folder holds {CONFIG} and {CLASS_NAMES}. Received: {folder} without {name}"
                 )
-        config = TrainConfig.from_json((folder / CONFIG).read_text())
-        return cls(folder, config, (folder / CLASS_NAMES).read_text().splitlines())
+        config = TrainConfig.from_json((folder / CONFIG).read_text("utf-8"))
+        return cls(folder, config, (folder / CLASS_NAMES).read_text("utf-8").splitlines())
 
     def model(self) -> keras.Model:
         """Loads the best checkpoint: a network that takes raw pixels in 0..255.
@@ -85,9 +85,13 @@ class Run:
             ValueError: where the data is no longer what the run was trained on.
         """
         quarantine = self.folder / QUARANTINE
-        bad = [line.split("\t")[0] for line in quarantine.read_text().splitlines()] if quarantine.is_file() else []
+        bad = (
+            [line.rpartition("\t")[0] for line in quarantine.read_text("utf-8").splitlines()]
+            if quarantine.is_file()
+            else []
+        )
         splits = open_splits(self.config, known_bad=bad)
-        recorded = json.loads((self.folder / DATA).read_text())["splits"]
+        recorded = json.loads((self.folder / DATA).read_text("utf-8"))["splits"]
         for split, description in recorded.items():
             now = splits.describe(split)
             if now["fingerprint"] != description["fingerprint"]:
@@ -135,7 +139,7 @@ class Run:
     def read_json(self, name: str) -> dict[str, Any]:
         """Reads one of the run's JSON files; an absent one is empty."""
         path = self.folder / name
-        content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
-from ..report.page import render, settings_rows
+from ..report.page import as_text, render, settings_rows
 from . import figures
 from .outcomes import COSTS, Goal, Outcome, pareto_front, show
 from .settings import SearchPlan
@@ -23,6 +23,7 @@ COLUMNS = 7
 _KINDS = {"completed": "right", "rejected": "muted", BEYOND: "late"}
 
 
+@as_text()
 def write_report(
     folder: Path, plan: SearchPlan, outcomes: Sequence[Outcome], histories: Mapping[str, list[dict[str, float]]]
 ) -> Path:
