@@ -76,7 +76,7 @@ def auxiliary_classifier(
         if isinstance(op, Conv) and op.padding == "valid":
             fitted = [min(k, side) if side else k for k, side in zip(op.kernel, size, strict=True)]
             op = replace(op, kernel=(fitted[0], fitted[1]))
-        (x,) = apply(op, x, name=name, numerics=numerics)
+        x = apply(op, x, name=name, numerics=numerics)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name=f"{head.name}_global_pool")(x)
     return classifier(x, classes=classes, activation=activation, name=head.name)
