@@ -18,12 +18,13 @@ class Range:
     most: float = math.inf
     open: bool = False
 
-    def __contains__(self, value: float) -> bool:
+    def allows(self, value: float) -> bool:
         """Tells whether a value keeps the rule; NaN never does."""
         return (value > self.least if self.open else value >= self.least) and value <= self.most
 
-    def __str__(self) -> str:
-        """Words the rule, as in "must be at least 1"."""
+    @property
+    def rule(self) -> str:
+        """The rule in words, as in "must be at least 1"."""
         if self.open:
             return f"more than {self.least:g}" + (f" and at most {self.most:g}" if self.most < math.inf else "")
         return f"at least {self.least:g}" if self.most == math.inf else f"between {self.least:g} and {self.most:g}"
@@ -35,8 +36,8 @@ POSITIVE, SEED = Range(0, open=True), Range(0, 2**31 - 1)
 def check(config: Any) -> None:
     """Raises `ValueError`, one sentence, for the first rule that a `TrainConfig` breaks."""
     for path, value, allowed in _ranged(config, ""):
-        if value is not None and value not in allowed:
-            raise ValueError(f"{path} must be {allowed}. Received: {value}")
+        if value is not None and not allowed.allows(value):
+            raise ValueError(f"{path} must be {allowed.rule}. Received: {value}")
     kinds = [f"{kind}:" for kind in SOURCES]
     if config.data != "digits" and not config.data.startswith(tuple(kinds)):
         raise ValueError(f"data must be digits or begin with {', '.join(kinds)}. Received: {config.data!r}")
