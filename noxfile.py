@@ -72,7 +72,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the annotations of all that is installed."""
-    session.install(*extra("cli"), *extra("types"))
+    session.install("-e", ".[cli,types]")
     session.run("mypy", "--package", "keras_inception")
 
 

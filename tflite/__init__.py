@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .running.prediction import Prediction, Predictor
     from .running.timing import Timing, benchmark
 
-# Each imports from those before it only; a test holds it.
-ROOMS = ("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "exporting")
+# Each imports from those before it alone; tests/test_imports.py holds it.
+_ROOMS = ("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "exporting")
 
 _MODULES = {
     "About": "files.metadata",
