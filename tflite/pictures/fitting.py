@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ExportError
+from .orientation import upright
 
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
+_LONGEST = 4  # times as long as it must be may a side get; a picture that is more of a strip loses its ends first
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Fitting:
 
 
 def decode(content: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -> Any:
-    """Reads a JPEG or PNG; in colour, also a GIF (its first frame), BMP or WebP.
+    """Reads a JPEG, turned as its EXIF data says, or a PNG; in colour, also a GIF (its first frame), BMP or WebP.
 
     Args:
         content: The file's bytes, a scalar string tensor.
@@ -48,14 +50,15 @@ def decode(content: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting
 
     image = tf.io.decode_image(content, channels=shape[-1], expand_animations=False)
     image.set_shape([None, None, shape[-1]])
-    return fit(image, shape, fitting)
+    return fit(upright(image, content), shape, fitting)
 
 
 def fit(image: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -> Any:
     """Resizes a picture so that it just covers the network's input, and keeps its centre.
 
-    No aspect ratio is changed. For a square input that is the shorter side resized and the central square kept, as
-    evaluation does; without a central crop, a picture of the input's size comes back as it is.
+    No aspect ratio is changed, and what it takes of memory does not depend on the picture's. For a square input that is
+    the shorter side resized and the central square kept, as evaluation does; without a central crop, a picture of the
+    input's size comes back as it is.
 
     Args:
         image: [height, width, channels], values in 0..255.
@@ -68,9 +71,14 @@ def fit(image: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -
     import tensorflow as tf
 
     size = tf.constant(shape[:2], tf.int32)
-    given = tf.cast(tf.shape(image)[:2], tf.float64)
-    scale = tf.reduce_max(tf.cast(size, tf.float64) / fitting.central_crop / given)
-    covering = tf.maximum(tf.cast(tf.round(given * scale), tf.int32), size)
+    given = tf.shape(image)[:2]
+    scale = tf.reduce_max(tf.cast(size, tf.float64) / fitting.central_crop / tf.cast(given, tf.float64))
+    longest = tf.cast(size, tf.float64) * (_LONGEST / fitting.central_crop) / scale
+    # A strip of one row would be resized to a strip as wide as the input is high times its length.
+    kept = tf.minimum(given, tf.cast(tf.math.ceil(longest), tf.int32))
+    top, left = tf.unstack((given - kept) // 2)
+    image = image[top : top + kept[0], left : left + kept[1]]
+    covering = tf.maximum(tf.cast(tf.round(tf.cast(kept, tf.float64) * scale), tf.int32), size)
     resized = tf.image.resize(image, covering, fitting.interpolation, antialias=True)
     top, left = tf.unstack((covering - size) // 2)
     cropped = resized[top : top + shape[0], left : left + shape[1]]

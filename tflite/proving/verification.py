@@ -55,6 +55,8 @@ def verify(
         FileNotFoundError: There is no export in the folder.
         ExportError: There are no images, they have another size, or the model has other classes than the export.
     """
+    if runs < 1:
+        raise ExportError(f"Latency is measured in at least one run. Received: {runs}.")
     limits, threads = limits or Limits(), threads or cores()
     opened = Export.open(folder)
     images, labels = collect(batches, opened.input_shape)

@@ -11,6 +11,8 @@ import numpy as np
 from ..errors import ExportError, first_line, quiet
 from ..files.flatbuffer import check_flatbuffer
 from ..files.tracing import INPUT, OUTPUT, SIGNATURE
+from ..pictures.pixels import check_values
+from ..pictures.pixels import pixels as as_pixels
 
 
 def cores() -> int:
@@ -69,13 +71,18 @@ class LiteRTModel:
         """Answers a batch of images.
 
         Args:
-            images: [n, height, width, channels], whole numbers in 0..255.
+            images: [n, height, width, channels] of the size that the file takes, values in 0..255.
 
         Returns:
             float32 [n, classes]. A file with a static batch is run as often as that takes, the last time with some of
             the images repeated.
+
+        Raises:
+            ExportError: The images have another size, or values that are not pixels.
         """
-        pixels = np.ascontiguousarray(images, self._dtype)
+        array = np.asarray(images)
+        check_values(array, alone=True)
+        pixels = np.ascontiguousarray(as_pixels(array, self.input_shape[1:]), self._dtype)
         if not len(pixels):
             return np.zeros((0, self.classes), np.float32)
         step = self.input_shape[0] or len(pixels)

@@ -18,6 +18,7 @@ from ..files.tracing import OUTPUT, image_shape, trace
 from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names
 from ..network.deploying import deploy
 from ..pictures.fitting import Fitting, decode, fit
+from ..pictures.pixels import check_values
 from .litert import LiteRTModel
 from .others import open_saved_model
 
@@ -54,7 +55,7 @@ class Predictor:
 
     A Keras model is deployed first (float32, the classifier alone, batch norms folded into the convolutions); an
     export is taken as it is. Pictures of any size are prepared as evaluation prepares them: the shorter side resized,
-    the centre kept.
+    the centre kept. Photographs are turned upright first where their EXIF data says how the camera was held.
 
     Args:
         model: A Keras model, an export (or the path of its folder), or the path of a .tflite file. Of an export the
@@ -131,6 +132,10 @@ class Predictor:
 
         if isinstance(picture, np.ndarray):
             return self._prepare_pixels(picture)
+        if not isinstance(picture, str | Path | bytes):
+            raise ExportError(f"A picture is a path, a file's bytes or an array. Received: {type(picture).__name__}.")
+        if not isinstance(picture, bytes) and Path(picture).is_dir():
+            raise ExportError(f"A picture must be a file. Received: {picture}, which is a folder.")
         content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
         try:
             return self._decode(content).numpy()
@@ -146,9 +151,7 @@ class Predictor:
             )
         if picture.dtype == np.uint8:
             return picture if picture.shape == self.image_shape else self._fit(picture.astype(np.float32)).numpy()
-        low, high = float(picture.min()), float(picture.max())
-        if not (low >= 0 and high <= 255):  # written so that a NaN fails
-            raise ExportError(f"Pixels must have values in 0..255. Received: values from {low:g} to {high:g}.")
+        check_values(picture, alone=True)
         return self._fit(picture.astype(np.float32)).numpy()
 
     def _batches(self, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
