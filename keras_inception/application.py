@@ -42,35 +42,16 @@ def takes_weights(entry_name: str) -> Callable[[Callable[P, keras.Model]], Calla
             given = bound.arguments
             if given["weights"] is None:
                 return builder(*args, **kwargs)
-            from keras_inception.weights.loading import Weights, resolve
+            from keras_inception.weights.fitting import Request, Weights, resolve
 
             if not isinstance(given["weights"], Weights):
-                height, channels = _image_axes(given["input_shape"], given["input_tensor"])
-                given["weights"] = resolve(
-                    given["weights"],
-                    entry_name,
-                    given,
-                    numerics=given["numerics"],
-                    include_top=given["include_top"],
-                    classes=given["classes"],
-                    aux_heads=given["aux_heads"],
-                    image_size=height,
-                    channels=channels,
-                )
+                given["weights"] = resolve(Request(source=given["weights"], network=entry_name, arguments=given))
             given["numerics"] = given["numerics"] or given["weights"].numerics
             return builder(*bound.args, **bound.kwargs)
 
         return build
 
     return decorate
-
-
-def _image_axes(input_shape: Any, input_tensor: Any) -> tuple[int | None, int | None]:
-    """Height and channels of the images, None where they are unknown or no image shape at all."""
-    shape = tuple(input_shape or (input_tensor.shape[1:] if isinstance(input_tensor, keras.KerasTensor) else ()))
-    if len(shape) != 3:
-        return None, None
-    return (shape[1], shape[0]) if channel_axis() == 1 else (shape[0], shape[2])
 
 
 def assemble(

@@ -13,11 +13,12 @@ Importing this package loads no framework.
 
 from __future__ import annotations
 
-from keras_inception.weights.catalogue import WeightSet, get_weights, list_weights
+from keras_inception.weights.catalogue import get_weights, list_weights
 from keras_inception.weights.download import cache_folder
 from keras_inception.weights.errors import DownloadError, WeightsError
 from keras_inception.weights.loading import build, convert, load_weights, save_weights
 from keras_inception.weights.pictures import read as read_picture
+from keras_inception.weights.sets import WeightSet
 
 __all__ = [
     "DownloadError",

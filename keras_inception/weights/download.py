@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from keras_inception.weights.catalogue import WeightSet
 from keras_inception.weights.errors import DownloadError, WeightsError, require
+from keras_inception.weights.sets import WeightSet
 
 MIRROR = "KERAS_INCEPTION_MIRROR"
 """Environment variable: URL of a copy of the cache folder, asked instead of the publishers."""

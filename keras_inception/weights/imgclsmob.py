@@ -7,44 +7,40 @@ convolutions lie one level deeper than pytorchcv's, and a grouped convolution is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_inception.weights import pytorch
-from keras_inception.weights import units as u
-from keras_inception.weights.matcher import (
-    Array,
-    Converter,
-    Layout,
-    Slot,
-    Tensor,
-    Tensors,
-    expand_pairs,
-    with_parts,
-)
+from keras_inception.models import resnext, shufflenet
+from keras_inception.weights import blocks, pytorch
+from keras_inception.weights.layouts import Converter, Layout, by_name, dense
+from keras_inception.weights.patterns import NO_BLOCKS, expand_pairs, with_parts
+from keras_inception.weights.tensors import FileTensor, FileTensors
 
 _PARTS = {"conv": "*.conv", "bn": "*.bn"}
 
 
-def _modules(units: Mapping[str, str], layers: Mapping[str, str]) -> dict[str, str]:
-    modules = with_parts(expand_pairs(units), {part: f"features.{name}" for part, name in _PARTS.items()})
+def _modules(
+    units: Mapping[str, str], layers: Mapping[str, str], of: Mapping[str, Sequence[str]] = NO_BLOCKS
+) -> dict[str, str]:
+    modules = with_parts(expand_pairs(units, of), {part: f"features.{name}" for part, name in _PARTS.items()})
     return modules | expand_pairs(layers)
 
 
 _BN_INCEPTION = _modules(
     {
-        u.V2_STEM: "init_block.{conv1,conv2.conv1,conv2.conv2}",
-        u.V2_MODULES: (
+        "{conv1,conv2_reduce,conv2}": "init_block.{conv1,conv2.conv1,conv2.conv2}",
+        "inception_{3a,3b,4a,4b,4c,4d,5a,5b}": (
             "{stage1.unit1,stage1.unit2,stage2.unit2,stage2.unit3,stage2.unit4,stage2.unit5,stage3.unit2,stage3.unit3}"
             ".branches.{branch1,branch2.conv1,branch2.conv2,branch3.conv1,branch3.conv2,branch3.conv3,branch4.conv}"
         ),
-        u.V2_REDUCTIONS: (
+        "inception_{3c,4e}": (
             "{stage2.unit1,stage3.unit1}.branches"
             ".{branch1.conv1,branch1.conv2,branch2.conv1,branch2.conv2,branch2.conv3}"
         ),
     },
     {"predictions_logits": "output"},
+    blocks.INCEPTION_V2,
 )
 
 _LIST_2 = "branch2.conv_list.conv1,branch2.conv_list.conv2"
@@ -62,28 +58,30 @@ _FORK_3 = ",branch3.conv1x3,branch3.conv3x1,branch4.conv"
 
 _INCEPTION_V3 = _modules(
     {
-        u.V3_STEM: "init_block.conv{1..5}",
-        u.V3_GRID35: "stage1.unit{1..3}.branches.{" + _GRID + "}",
-        u.V3_6A: "stage2.unit1.branches.{" + _REDUCTION_A + "}",
-        u.V3_GRID17: "stage2.unit{2..5}.branches.{" + _GRID17 + "}",
-        u.V3_7A: "stage3.unit1.branches.{" + _REDUCTION_B + "}",
-        u.V3_GRID8: "stage3.unit{2..3}.branches.{" + _FORK_2 + _LIST_3 + _FORK_3 + "}",
+        "conv_{1a,2a,2b,3b,4a}": "init_block.conv{1..5}",
+        "mixed_{5b,5c,5d}": "stage1.unit{1..3}.branches.{" + _GRID + "}",
+        "mixed_6a": "stage2.unit1.branches.{" + _REDUCTION_A + "}",
+        "mixed_{6b,6c,6d,6e}": "stage2.unit{2..5}.branches.{" + _GRID17 + "}",
+        "mixed_7a": "stage3.unit1.branches.{" + _REDUCTION_B + "}",
+        "mixed_{7b,7c}": "stage3.unit{2..3}.branches.{" + _FORK_2 + _LIST_3 + _FORK_3 + "}",
     },
     {"predictions_logits": "output.fc"},
+    blocks.INCEPTION_V3,
 )
 _INCEPTION_V4 = _modules(
     {
-        u.V4_STEM: "init_block.conv{1..3}",
-        u.V4_3A: "init_block.block1.branches.branch2.conv",
-        u.V4_4A: "init_block.block2.branches.{" + _REDUCTION_B + "}",
-        u.V4_5A: "init_block.block3.branches.branch1.conv",
-        u.V4_GRID35: "stage1.unit{1..4}.branches.{" + _GRID + "}",
-        u.V4_6A: "stage2.unit1.branches.{" + _REDUCTION_A + "}",
-        u.V4_GRID17: "stage2.unit{2..8}.branches.{" + _GRID17 + "}",
-        u.V4_7A: "stage3.unit1.branches.{" + _REDUCTION_B + "}",
-        u.V4_GRID8: "stage3.unit{2..4}.branches.{" + _FORK_2 + _LIST_3_3 + _FORK_3 + "}",
+        "conv_{1a,2a,2b}": "init_block.conv{1..3}",
+        "mixed_3a": "init_block.block1.branches.branch2.conv",
+        "mixed_4a": "init_block.block2.branches.{" + _REDUCTION_B + "}",
+        "mixed_5a": "init_block.block3.branches.branch1.conv",
+        "mixed_{5b,5c,5d,5e}": "stage1.unit{1..4}.branches.{" + _GRID + "}",
+        "mixed_6a": "stage2.unit1.branches.{" + _REDUCTION_A + "}",
+        "mixed_{6b,6c,6d,6e,6f,6g,6h}": "stage2.unit{2..8}.branches.{" + _GRID17 + "}",
+        "mixed_7a": "stage3.unit1.branches.{" + _REDUCTION_B + "}",
+        "mixed_{7b,7c,7d}": "stage3.unit{2..4}.branches.{" + _FORK_2 + _LIST_3_3 + _FORK_3 + "}",
     },
     {"predictions_logits": "output.fc"},
+    blocks.INCEPTION_V4,
 )
 
 _BLOCK35 = ".branches.{branch1.conv," + _LIST_2 + "," + _LIST_3_3 + "}"
@@ -92,11 +90,11 @@ _RESNET_7A = "stage3.unit1.branches.{branch1.conv_list.conv1,branch1.conv_list.c
 _INCEPTION_RESNET_V1 = _modules(
     {
         "conv_{1a,2a,2b,3b,4a,4b}": "init_block.conv{1..6}",
-        u.residual_blocks("block35", "{1..5}"): "stage1.unit{1..5}" + _BLOCK35,
-        u.IR_6A: "stage2.unit1.branches.{" + _REDUCTION_A + "}",
-        u.residual_blocks("block17", "{1..10}"): "stage2.unit{2..11}" + _BLOCK17,
-        u.IR_7A: _RESNET_7A,
-        u.residual_blocks("block8", "{1..6}"): "stage3.unit{2..7}" + _BLOCK17,
+        "block35_{1..5}": "stage1.unit{1..5}" + _BLOCK35,
+        "mixed_6a": "stage2.unit1.branches.{" + _REDUCTION_A + "}",
+        "block17_{1..10}": "stage2.unit{2..11}" + _BLOCK17,
+        "mixed_7a": _RESNET_7A,
+        "block8_{1..6}": "stage3.unit{2..7}" + _BLOCK17,
     },
     {
         "block35_{1..5}_up_conv": "features.stage1.unit{1..5}.conv",
@@ -104,16 +102,17 @@ _INCEPTION_RESNET_V1 = _modules(
         "block8_{1..6}_up_conv": "features.stage3.unit{2..7}.conv",
         "{embedding_dense,embedding,predictions_logits}": "output.{fc1,bn,fc2}",
     },
+    blocks.INCEPTION_RESNET_V1,
 )
 _INCEPTION_RESNET_V2 = _modules(
     {
-        u.IR_STEM: "init_block.conv{1..5}",
-        u.IR_V2_5B: "init_block.block.branches.{" + _GRID + "}",
-        u.residual_blocks("block35", "{1..10}"): "stage1.unit{1..10}" + _BLOCK35,
-        u.IR_6A: "stage2.unit1.branches.{" + _REDUCTION_A + "}",
-        u.residual_blocks("block17", "{1..20}"): "stage2.unit{2..21}" + _BLOCK17,
-        u.IR_7A: _RESNET_7A,
-        u.residual_blocks("block8", "{1..10}"): "stage3.unit{2..11}" + _BLOCK17,
+        "conv_{1a,2a,2b,3b,4a}": "init_block.conv{1..5}",
+        "mixed_5b": "init_block.block.branches.{" + _GRID + "}",
+        "block35_{1..10}": "stage1.unit{1..10}" + _BLOCK35,
+        "mixed_6a": "stage2.unit1.branches.{" + _REDUCTION_A + "}",
+        "block17_{1..20}": "stage2.unit{2..21}" + _BLOCK17,
+        "mixed_7a": _RESNET_7A,
+        "block8_{1..10}": "stage3.unit{2..11}" + _BLOCK17,
         "conv_7b": "final_block",
     },
     {
@@ -122,6 +121,7 @@ _INCEPTION_RESNET_V2 = _modules(
         "block8_{1..10}_up_conv": "features.stage3.unit{2..11}.conv",
         "predictions_logits": "output.fc",
     },
+    blocks.INCEPTION_RESNET_V2,
 )
 
 _SEPARABLE = "{conv.depthwise,conv.pointwise,bn}"
@@ -129,7 +129,7 @@ _DW_PW = "{conv.dw_conv,conv.pw_conv,bn}"
 _XCEPTION = _modules(
     {
         "conv{1,2}": "init_block.conv{1,2}",
-        u.XCEPTION_SHORTCUTS: "{stage1,stage2,stage3,stage4}.unit1.identity_conv",
+        "block{2,3,4,13}_shortcut": "{stage1,stage2,stage3,stage4}.unit1.identity_conv",
     },
     {
         "block{2,3,4,13}_sep{1,2}_" + _SEPARABLE: "features.{stage1,stage2,stage3,stage4}.unit1.body.block{1,2}."
@@ -142,10 +142,10 @@ _XCEPTION = _modules(
 )
 
 
-def _resnext(depth: int) -> dict[str, str]:
+def _resnext(network: str) -> dict[str, str]:
     units = {"conv1": "init_block.conv"}
-    for stage, blocks in u.resnext_blocks(depth).items():
-        units[f"conv{stage}_block{{1..{blocks}}}_{{a,b,c}}"] = f"stage{stage - 1}.unit{{1..{blocks}}}.body.conv{{1..3}}"
+    for stage, count in enumerate(resnext.BLOCKS[network], start=2):
+        units[f"conv{stage}_block{{1..{count}}}_{{a,b,c}}"] = f"stage{stage - 1}.unit{{1..{count}}}.body.conv{{1..3}}"
         units[f"conv{stage}_block1_shortcut"] = f"stage{stage - 1}.unit1.identity_conv"
     return _modules(units, {"predictions_logits": "output"})
 
@@ -153,7 +153,7 @@ def _resnext(depth: int) -> dict[str, str]:
 _MOBILENET_V1 = _modules(
     {
         "conv1": "init_block",
-        u.MOBILENET_V1_BLOCKS: (
+        "block{1..13}{_depthwise,}": (
             "{stage1.unit1,stage2.unit1,stage2.unit2,stage3.unit1,stage3.unit2,stage4.unit1,stage4.unit2,stage4.unit3,"
             "stage4.unit4,stage4.unit5,stage4.unit6,stage5.unit1,stage5.unit2}.{dw_conv,pw_conv}"
         ),
@@ -172,11 +172,11 @@ _MOBILENET_V2 = _modules(
     {"predictions_logits": "output"},
 )
 _SHUFFLENET = _modules({}, {"conv1_{conv,bn}": "features.init_block.{conv,bn}", "predictions_logits": "output"})
-for _stage, _units in u.SHUFFLENET_STAGES.items():
+for _number, (_stage, _units) in enumerate(shufflenet.UNITS.items(), start=1):
     _SHUFFLENET |= expand_pairs(
         {
-            f"stage{_stage}_unit{{1..{_units}}}_{{a,b,c}}_{{conv,bn}}": (
-                f"features.stage{_stage - 1}.unit{{1..{_units}}}."
+            f"{_stage}_unit{{1..{_units}}}_{{a,b,c}}_{{conv,bn}}": (
+                f"features.stage{_number}.unit{{1..{_units}}}."
                 "{compress_conv1,compress_bn1,dw_conv2,dw_bn2,expand_conv3,expand_bn3}"
             )
         }
@@ -189,35 +189,24 @@ _NETWORKS = {
     "inception_resnet_v1": _INCEPTION_RESNET_V1,
     "inception_resnet_v2": _INCEPTION_RESNET_V2,
     "xception": _XCEPTION,
-    "resnext50": _resnext(50),
-    "resnext101": _resnext(101),
+    "resnext50": _resnext("resnext50"),
+    "resnext101": _resnext("resnext101"),
     "mobilenet_v1": _MOBILENET_V1,
     "mobilenet_v2": _MOBILENET_V2,
     "shufflenet": _SHUFFLENET,
 }
 
-_SLOT_NAMES = {
-    "kernel": (".kernel", ".depthwise_kernel"),
-    "bias": (".bias",),
-    "gamma": (".gamma",),
-    "beta": (".beta",),
-    "moving_mean": (".moving_mean",),
-    "moving_variance": (".moving_variance",),
-}
+_KERNELS = dict.fromkeys(("conv", "depthwise", "pointwise", "dense"), ("kernel", "depthwise_kernel"))
 
 
-def _suffixes(slot: Slot) -> tuple[str, ...]:
-    return _SLOT_NAMES[slot.name]
-
-
-def _pytorchcv_names(tensors: Tensors) -> Tensors:
+def _pytorchcv_names(tensors: FileTensors) -> FileTensors:
     """tf2cv's tensors under pytorchcv's module names, groups of a convolution joined.
 
     `features/NET/features/features/stage1/stage1/unit1/conv1/conv/conv/kernel` is
     `features.stage1.unit1.conv1.conv.kernel`.
     """
-    renamed: Tensors = {}
-    groups: dict[str, dict[int, Tensor]] = {}
+    renamed: FileTensors = {}
+    groups: dict[str, dict[int, FileTensor]] = {}
     for name, tensor in tensors.items():
         parts = name.split("/")[2:]  # after the HDF5 group and the network's name
         if len(parts) < 2:
@@ -239,17 +228,13 @@ def _is_container(part: str) -> bool:
     return bool(re.fullmatch(r"features|stage\d|output1", part))
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
+def _joined(parts: list[FileTensor]) -> FileTensor:
     first = parts[0]
     shape = (*first.shape[:-1], sum(part.shape[-1] for part in parts if part.shape))
-    return Tensor(shape, first.dtype, lambda: np.concatenate([part.read() for part in parts], axis=-1))
+    return FileTensor(shape, first.dtype, lambda: np.concatenate([part.read() for part in parts], axis=-1))
 
 
-def _dense(kernel: Array) -> Array:
-    return kernel.reshape(kernel.shape[-2:])
-
-
-TF2CV = Layout(name="tf2cv", suffixes=_suffixes, kernels={"dense": _dense}, view=_pytorchcv_names)
+TF2CV = Layout(name="tf2cv", suffixes=by_name(".", _KERNELS), kernels={"dense": dense}, view=_pytorchcv_names)
 
 CONVERTERS = tuple(
     converter

@@ -8,26 +8,32 @@ creation; so layers are addressed by the rank of their number, `conv2d#16`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from keras_inception.weights import units as u
-from keras_inception.weights.matcher import Array, Converter, Layout, Slot, Tensors, Transform, expand, expand_pairs
+from keras_inception.models import resnext
+from keras_inception.weights import blocks
+from keras_inception.weights.layouts import Converter, Layout, Transform, by_name, dense
+from keras_inception.weights.patterns import expand, expand_pairs
+from keras_inception.weights.slots import Slot
+from keras_inception.weights.tensors import Array, FileTensors
 
 _AUTOMATIC = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?$")
 _KERNELS = {
-    "conv": ("/kernel", "/depthwise_kernel"),  # ResNeXt's grouped convolutions are depthwise ones
-    "depthwise": ("/depthwise_kernel", "/kernel"),
-    "pointwise": ("/pointwise_kernel",),
-    "dense": ("/kernel",),
+    "conv": ("kernel", "depthwise_kernel"),  # ResNeXt's grouped convolutions are depthwise ones
+    "depthwise": ("depthwise_kernel", "kernel"),
+    "pointwise": ("pointwise_kernel",),
+    "dense": ("kernel",),
 }
 
 
+_NAMES = by_name("/", _KERNELS)
+
+
 def _suffixes(slot: Slot) -> tuple[str, ...]:
-    names = _KERNELS[slot.kind] if slot.name == "kernel" else (f"/{slot.name}",)
-    return (*names, f"/{slot.position}")  # Keras 3 stores the weights of a layer by position
+    return (*_NAMES(slot), f"/{slot.position}")  # Keras 3 stores the weights of a layer by position
 
 
-def _by_rank(tensors: Tensors) -> Tensors:
+def _by_rank(tensors: FileTensors) -> FileTensors:
     """The tensors as LAYER/WEIGHT, layers without a name of their own by the rank of their number."""
     short = {_short(name): tensor for name, tensor in tensors.items()}
     layers = {name.rpartition("/")[0] for name in short}
@@ -54,43 +60,32 @@ def _short(name: str) -> str:
     return f"{layer}/{rest.rpartition('/')[2]}" if rest else name
 
 
-def _dense(kernel: Array) -> Array:
-    return kernel.reshape(kernel.shape[-2:])
+LAYOUT = Layout(name="keras.applications", suffixes=_suffixes, kernels={"dense": dense}, view=_by_rank)
 
 
-LAYOUT = Layout(name="keras.applications", suffixes=_suffixes, kernels={"dense": _dense}, view=_by_rank)
-
-
-def _numbered(units: Sequence[str]) -> dict[str, str]:
+def _numbered(units: Iterable[str]) -> dict[str, str]:
     """Convolutions and batch norms of the units, numbered in the units' order."""
-    names = [name for pattern in units for name in expand(pattern)]
     return {
         f"{name}_{part}": f"{kind}#{rank}"
-        for rank, name in enumerate(names)
+        for rank, name in enumerate(units)
         for part, kind in (("conv", "conv2d"), ("bn", "batch_normalization"))
     }
+
+
+def _units(of: Mapping[str, Sequence[str]], named: Sequence[str] = ("aux",)) -> list[str]:
+    """The units of all blocks but those that are missing there or have names of their own."""
+    return [unit for block, units in of.items() if block not in named for unit in units]
 
 
 INCEPTION_V3 = Converter(
     "keras/inception_v3",
     LAYOUT,
-    _numbered([u.V3_STEM, u.V3_GRID35, u.V3_6A, u.V3_GRID17, u.V3_7A, u.V3_GRID8])
-    | {"predictions_logits": "predictions"},
+    _numbered(_units(blocks.INCEPTION_V3)) | {"predictions_logits": "predictions"},
 )
 INCEPTION_RESNET_V2 = Converter(
     "keras/inception_resnet_v2",
     LAYOUT,
-    _numbered(
-        [
-            u.IR_STEM,
-            u.IR_V2_5B,
-            u.residual_blocks("block35", "{1..10}"),
-            u.IR_6A,
-            u.residual_blocks("block17", "{1..20}"),
-            u.IR_7A,
-            u.residual_blocks("block8", "{1..10}"),
-        ]
-    )
+    _numbered(_units(blocks.INCEPTION_RESNET_V2, named=("aux", "conv_7b")))
     | expand_pairs(
         {
             "block35_{1..10}_up_conv": "block35_{1..10}_conv",
@@ -106,7 +101,7 @@ _SEPARABLE = "{_conv.depthwise,_conv.pointwise,_bn}"
 XCEPTION = Converter(
     "keras/xception",
     LAYOUT,
-    _numbered([u.XCEPTION_SHORTCUTS])
+    _numbered(expand("block{2,3,4,13}_shortcut"))
     | expand_pairs(
         {
             "conv{1,2}_{conv,bn}": "block1_conv{1,2}{,_bn}",
@@ -136,7 +131,7 @@ MOBILENET_V2 = Converter(
         {
             "{conv1,conv_last}_{conv,bn}": "{Conv1,bn_Conv1,Conv_1,Conv_1_bn}",
             "block1_{depthwise,project}_{conv,bn}": "expanded_conv_{depthwise,project}{,_BN}",
-            u.MOBILENET_V2_BLOCKS + "_{conv,bn}": "block_{1..16}_{expand,depthwise,project}{,_BN}",
+            "block{2..17}_{expand,depthwise,project}_{conv,bn}": "block_{1..16}_{expand,depthwise,project}{,_BN}",
             "predictions_logits": "{predictions}",
         }
     ),
@@ -154,15 +149,23 @@ def _regrouped(kernel: Array) -> Array:
     return split.transpose(0, 1, 3, 2, 4).reshape(height, width, c, channels)
 
 
-def _resnext(depth: int) -> Converter:
+def _resnext(network: str) -> Converter:
     pairs = {"conv1_{conv,bn}": "conv1_{conv,bn}", "predictions_logits": "probs"}
-    for stage, blocks in u.resnext_blocks(depth).items():
-        block = f"conv{stage}_block{{1..{blocks}}}"
+    for stage, count in enumerate(resnext.BLOCKS[network], start=2):
+        block = f"conv{stage}_block{{1..{count}}}"
         pairs[block + "_{a,b,c}_{conv,bn}"] = block + "_{1,2,3}_{conv,bn}"
         pairs[f"conv{stage}_block1_shortcut_{{conv,bn}}"] = f"conv{stage}_block1_0_{{conv,bn}}"
     modules = expand_pairs(pairs)
     transforms: dict[str, Transform] = {name: _regrouped for name in modules if name.endswith("_b_conv")}
-    return Converter(f"keras/resnext{depth}", LAYOUT, modules, transforms, re.compile(r"_2_gconv/"))
+    return Converter(f"keras/{network}", LAYOUT, modules, transforms, re.compile(r"_2_gconv/"))
 
 
-CONVERTERS = (INCEPTION_V3, INCEPTION_RESNET_V2, XCEPTION, MOBILENET_V1, MOBILENET_V2, _resnext(50), _resnext(101))
+CONVERTERS = (
+    INCEPTION_V3,
+    INCEPTION_RESNET_V2,
+    XCEPTION,
+    MOBILENET_V1,
+    MOBILENET_V2,
+    _resnext("resnext50"),
+    _resnext("resnext101"),
+)

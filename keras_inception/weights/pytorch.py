@@ -6,36 +6,17 @@ Kernels are (out, in, height, width) and dense kernels (out, in). Batch norms ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from keras_inception.weights import units as u
-from keras_inception.weights.matcher import (
-    Array,
-    Converter,
-    Layout,
-    Slot,
-    Tensor,
-    Tensors,
-    Transform,
-    expand,
-    expand_pairs,
-    with_parts,
-)
+from keras_inception.models import resnext
+from keras_inception.weights import blocks
+from keras_inception.weights.layouts import Converter, Layout, Transform, by_name, flattened
+from keras_inception.weights.patterns import NO_BLOCKS, expand, expand_pairs, with_parts
+from keras_inception.weights.tensors import Array, FileTensor, FileTensors
 
-_VARIABLES = {
-    "kernel": ".weight",
-    "bias": ".bias",
-    "gamma": ".weight",
-    "beta": ".bias",
-    "moving_mean": ".running_mean",
-    "moving_variance": ".running_var",
-}
-
-
-def _suffixes(slot: Slot) -> tuple[str, ...]:
-    return (_VARIABLES[slot.name],)
+_KERNELS = dict.fromkeys(("conv", "depthwise", "pointwise", "dense"), ("weight",))
 
 
 def _conv(kernel: Array) -> Array:
@@ -50,17 +31,7 @@ def _dense(kernel: Array) -> Array:
     return kernel.reshape(kernel.shape[:2]).T
 
 
-def flattened(channels: int, side: int) -> Transform:
-    """The kernel of a dense layer on a flattened map: PyTorch and Caffe flatten channels first, Keras last."""
-
-    def transform(kernel: Array) -> Array:
-        units = kernel.shape[0]
-        return kernel.reshape(units, channels, side, side).transpose(2, 3, 1, 0).reshape(-1, units)
-
-    return transform
-
-
-def _unwrapped(tensors: Tensors) -> Tensors:
+def _unwrapped(tensors: FileTensors) -> FileTensors:
     """The tensors without the prefix that training on several devices leaves."""
     prefix = "module."
     wrapped = bool(tensors) and all(name.startswith(prefix) for name in tensors)
@@ -69,7 +40,9 @@ def _unwrapped(tensors: Tensors) -> Tensors:
 
 LAYOUT = Layout(
     name="PyTorch",
-    suffixes=_suffixes,
+    suffixes=by_name(
+        ".", _KERNELS, gamma="weight", beta="bias", moving_mean="running_mean", moving_variance="running_var"
+    ),
     kernels={"conv": _conv, "pointwise": _conv, "depthwise": _depthwise, "dense": _dense},
     view=_unwrapped,
     ignored=re.compile(r"\.num_batches_tracked$"),
@@ -81,10 +54,11 @@ def _converter(
     name: str,
     units: Mapping[str, str],
     layers: Mapping[str, str],
+    of: Mapping[str, Sequence[str]] = NO_BLOCKS,
     transforms: Mapping[str, Transform] | None = None,
 ) -> Converter:
-    """A converter from units made of `.conv` and `.bn`, and single layers."""
-    modules = with_parts(expand_pairs(units), _BASIC) | expand_pairs(layers)
+    """A converter from units made of `.conv` and `.bn`, blocks of the network `of` for all of theirs, and layers."""
+    modules = with_parts(expand_pairs(units, of), _BASIC) | expand_pairs(layers)
     return Converter(name, LAYOUT, modules, transforms or {})
 
 
@@ -92,16 +66,17 @@ _CHANNELS_FIRST = dict.fromkeys(expand("aux{1,2}_fullyconnected"), flattened(128
 GOOGLENET = _converter(
     "torchvision/googlenet",
     {
-        u.V1_STEM: "{conv1,conv2,conv3}",
-        u.V1_BLOCKS + u.V1_SLIM_MODULE: (
+        "{conv1,conv2_reduce,conv2}": "{conv1,conv2,conv3}",
+        "inception_{3a,3b,4a,4b,4c,4d,4e,5a,5b}": (
             "inception{3a,3b,4a,4b,4c,4d,4e,5a,5b}.{branch1,branch2.0,branch2.1,branch3.0,branch3.1,branch4.1}"
         ),
-        "aux{1,2}_1x1": "aux{1,2}.conv",
+        "aux{1,2}": "aux{1,2}.conv",
     },
     {
         "aux{1,2}_{fullyconnected,logits}": "aux{1,2}.{fc1,fc2}",
         "predictions_logits": "fc",
     },
+    blocks.INCEPTION_V1,
     _CHANNELS_FIRST,
 )
 
@@ -109,59 +84,59 @@ _SEVENS = "branch7x7dbl_1,branch7x7dbl_2,branch7x7dbl_3,branch7x7dbl_4,branch7x7
 INCEPTION_V3 = _converter(
     "torch/inception_v3",  # torchvision and timm
     {
-        u.V3_STEM: "Conv2d_{1a_3x3,2a_3x3,2b_3x3,3b_1x1,4a_3x3}",
-        u.V3_GRID35: (
+        "conv_{1a,2a,2b,3b,4a}": "Conv2d_{1a_3x3,2a_3x3,2b_3x3,3b_1x1,4a_3x3}",
+        "mixed_{5b,5c,5d}": (
             "Mixed_{5b,5c,5d}.{branch1x1,branch5x5_1,branch5x5_2,"
             "branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3,branch_pool}"
         ),
-        u.V3_6A: "Mixed_6a.{branch3x3,branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3}",
-        u.V3_GRID17: "Mixed_{6b,6c,6d,6e}.{branch1x1,branch7x7_1,branch7x7_2,branch7x7_3," + _SEVENS,
-        u.V3_7A: "Mixed_7a.{branch3x3_1,branch3x3_2,branch7x7x3_1,branch7x7x3_2,branch7x7x3_3,branch7x7x3_4}",
-        u.V3_GRID8: (
+        "mixed_6a": "Mixed_6a.{branch3x3,branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3}",
+        "mixed_{6b,6c,6d,6e}": "Mixed_{6b,6c,6d,6e}.{branch1x1,branch7x7_1,branch7x7_2,branch7x7_3," + _SEVENS,
+        "mixed_7a": "Mixed_7a.{branch3x3_1,branch3x3_2,branch7x7x3_1,branch7x7x3_2,branch7x7x3_3,branch7x7x3_4}",
+        "mixed_{7b,7c}": (
             "Mixed_{7b,7c}.{branch1x1,branch3x3_1,branch3x3_2a,branch3x3_2b,"
             "branch3x3dbl_1,branch3x3dbl_2,branch3x3dbl_3a,branch3x3dbl_3b,branch_pool}"
         ),
-        u.AUX: "AuxLogits.conv{0,1}",
+        "aux": "AuxLogits.conv{0,1}",
     },
     {"{aux,predictions}_logits": "{AuxLogits.fc,fc}"},
+    blocks.INCEPTION_V3,
 )
 
 _GRID = "branch0,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2,branch3.1"
 INCEPTION_V4 = _converter(
     "timm/inception_v4",
     {
-        u.V4_STEM: "features.{0,1,2}",
-        u.V4_3A: "features.3.conv",
-        u.V4_4A: "features.4.{branch0.0,branch0.1,branch1.0,branch1.1,branch1.2,branch1.3}",
-        u.V4_5A: "features.5.conv",
-        u.V4_GRID35: "features.{6..9}.{" + _GRID + "}",
-        u.V4_6A: "features.10.{branch0,branch1.0,branch1.1,branch1.2}",
-        u.V4_GRID17: (
+        "conv_{1a,2a,2b}": "features.{0,1,2}",
+        "mixed_3a": "features.3.conv",
+        "mixed_4a": "features.4.{branch0.0,branch0.1,branch1.0,branch1.1,branch1.2,branch1.3}",
+        "mixed_5a": "features.5.conv",
+        "mixed_{5b,5c,5d,5e}": "features.{6..9}.{" + _GRID + "}",
+        "mixed_6a": "features.10.{branch0,branch1.0,branch1.1,branch1.2}",
+        "mixed_{6b,6c,6d,6e,6f,6g,6h}": (
             "features.{11..17}.{branch0,branch1.0,branch1.1,branch1.2,"
             "branch2.0,branch2.1,branch2.2,branch2.3,branch2.4,branch3.1}"
         ),
-        u.V4_7A: "features.18.{branch0.0,branch0.1,branch1.0,branch1.1,branch1.2,branch1.3}",
-        u.V4_GRID8: (
+        "mixed_7a": "features.18.{branch0.0,branch0.1,branch1.0,branch1.1,branch1.2,branch1.3}",
+        "mixed_{7b,7c,7d}": (
             "features.{19..21}.{branch0,branch1_0,branch1_1a,branch1_1b,"
             "branch2_0,branch2_1,branch2_2,branch2_3a,branch2_3b,branch3.1}"
         ),
     },
     {"predictions_logits": "last_linear"},
+    blocks.INCEPTION_V4,
 )
 
 INCEPTION_RESNET_V2 = _converter(
     "timm/inception_resnet_v2",
     {
-        u.IR_STEM: "conv2d_{1a,2a,2b,3b,4a}",
-        u.IR_V2_5B: "mixed_5b.{" + _GRID + "}",
-        u.residual_blocks("block35", "{1..10}"): (
-            "repeat.{0..9}.{branch0,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2}"
-        ),
-        u.IR_6A: "mixed_6a.{branch0,branch1.0,branch1.1,branch1.2}",
-        u.residual_blocks("block17", "{1..20}"): "repeat_1.{0..19}.{branch0,branch1.0,branch1.1,branch1.2}",
-        u.IR_7A: "mixed_7a.{branch0.0,branch0.1,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2}",
-        u.residual_blocks("block8", "{1..9}"): "repeat_2.{0..8}.{branch0,branch1.0,branch1.1,branch1.2}",
-        u.residual_blocks("block8", "10"): "block8.{branch0,branch1.0,branch1.1,branch1.2}",
+        "conv_{1a,2a,2b,3b,4a}": "conv2d_{1a,2a,2b,3b,4a}",
+        "mixed_5b": "mixed_5b.{" + _GRID + "}",
+        "block35_{1..10}": ("repeat.{0..9}.{branch0,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2}"),
+        "mixed_6a": "mixed_6a.{branch0,branch1.0,branch1.1,branch1.2}",
+        "block17_{1..20}": "repeat_1.{0..19}.{branch0,branch1.0,branch1.1,branch1.2}",
+        "mixed_7a": "mixed_7a.{branch0.0,branch0.1,branch1.0,branch1.1,branch2.0,branch2.1,branch2.2}",
+        "block8_{1..9}": "repeat_2.{0..8}.{branch0,branch1.0,branch1.1,branch1.2}",
+        "block8_10": "block8.{branch0,branch1.0,branch1.1,branch1.2}",
         "conv_7b": "conv2d_7b",
     },
     {
@@ -171,6 +146,7 @@ INCEPTION_RESNET_V2 = _converter(
         "block8_10_up_conv": "block8.conv2d",
         "predictions_logits": "classif",
     },
+    blocks.INCEPTION_RESNET_V2,
 )
 
 _SEP = "{sep1_conv.depthwise,sep1_conv.pointwise,sep1_bn,sep2_conv.depthwise,sep2_conv.pointwise,sep2_bn}"
@@ -192,15 +168,15 @@ XCEPTION = _converter(
 )
 
 
-def _resnext(depth: int) -> Converter:
+def _resnext(network: str) -> Converter:
     layers = {"conv1_{conv,bn}": "{conv1,bn1}", "predictions_logits": "fc"}
-    for stage, blocks in u.resnext_blocks(depth).items():
+    for stage, count in enumerate(resnext.BLOCKS[network], start=2):
         ours, theirs = f"conv{stage}_block", f"layer{stage - 1}."
-        layers[f"{ours}{{1..{blocks}}}_{{a,b,c}}_{{conv,bn}}"] = (
-            f"{theirs}{{0..{blocks - 1}}}.{{conv1,bn1,conv2,bn2,conv3,bn3}}"
+        layers[f"{ours}{{1..{count}}}_{{a,b,c}}_{{conv,bn}}"] = (
+            f"{theirs}{{0..{count - 1}}}.{{conv1,bn1,conv2,bn2,conv3,bn3}}"
         )
         layers[f"{ours}1_shortcut_{{conv,bn}}"] = f"{theirs}0.downsample.{{0,1}}"
-    return _converter(f"torch/resnext{depth}", {}, layers)  # torchvision and timm
+    return _converter(f"torch/{network}", {}, layers)  # torchvision and timm
 
 
 MOBILENET_V1 = _converter(
@@ -222,7 +198,9 @@ MOBILENET_V2 = _converter(
     {
         "{conv1,conv_last}_{conv,bn}": "{conv_stem,bn1,conv_head,bn2}",
         "block1_{depthwise,project}_{conv,bn}": "blocks.0.0.{conv_dw,bn1,conv_pw,bn2}",
-        u.MOBILENET_V2_BLOCKS + "_{conv,bn}": f"blocks.{_TIMM_V2_BLOCKS}.{{conv_pw,bn1,conv_dw,bn2,conv_pwl,bn3}}",
+        "block{2..17}_{expand,depthwise,project}_{conv,bn}": (
+            f"blocks.{_TIMM_V2_BLOCKS}.{{conv_pw,bn1,conv_dw,bn2,conv_pwl,bn3}}"
+        ),
         "predictions_logits": "classifier",
     },
 )
@@ -232,21 +210,21 @@ TORCHVISION_MOBILENET_V2 = _converter(
     {
         "{conv1,conv_last}_{conv,bn}": "features.{0.0,0.1,18.0,18.1}",
         "block1_{depthwise,project}_{conv,bn}": "features.1.conv.{0.0,0.1,1,2}",
-        u.MOBILENET_V2_BLOCKS + "_{conv,bn}": "features.{2..17}.conv.{0.0,0.1,1.0,1.1,2,3}",
+        "block{2..17}_{expand,depthwise,project}_{conv,bn}": "features.{2..17}.conv.{0.0,0.1,1.0,1.1,2,3}",
         "predictions_logits": "classifier.1",
     },
 )
 
 
-def _without_leading_one(tensors: Tensors) -> Tensors:
+def _without_leading_one(tensors: FileTensors) -> FileTensors:
     """Cadene's file keeps the vectors of its batch norms as matrices of one row."""
     return {
-        name: Tensor(t.shape[1:], t.dtype, partial(_only_row, t)) if len(t.shape) == 2 and t.shape[0] == 1 else t
+        name: FileTensor(t.shape[1:], t.dtype, partial(_only_row, t)) if len(t.shape) == 2 and t.shape[0] == 1 else t
         for name, t in tensors.items()
     }
 
 
-def _only_row(matrix: Tensor) -> Array:
+def _only_row(matrix: FileTensor) -> Array:
     return matrix.read()[0]
 
 
@@ -256,13 +234,14 @@ BN_INCEPTION = Converter(
     with_parts(
         expand_pairs(
             {
-                u.V2_STEM: "{conv1_7x7_s2,conv2_3x3_reduce,conv2_3x3}",
-                u.V2_MODULES: (
+                "{conv1,conv2_reduce,conv2}": "{conv1_7x7_s2,conv2_3x3_reduce,conv2_3x3}",
+                "inception_{3a,3b,4a,4b,4c,4d,5a,5b}": (
                     "inception_{3a,3b,4a,4b,4c,4d,5a,5b}_{1x1,3x3_reduce,3x3,"
                     "double_3x3_reduce,double_3x3_1,double_3x3_2,pool_proj}"
                 ),
-                u.V2_REDUCTIONS: ("inception_{3c,4e}_{3x3_reduce,3x3,double_3x3_reduce,double_3x3_1,double_3x3_2}"),
-            }
+                "inception_{3c,4e}": "inception_{3c,4e}_{3x3_reduce,3x3,double_3x3_reduce,double_3x3_1,double_3x3_2}",
+            },
+            blocks.INCEPTION_V2,
         ),
         {"conv": "*", "bn": "*_bn"},
     )
@@ -276,8 +255,8 @@ CONVERTERS = (
     INCEPTION_V4,
     INCEPTION_RESNET_V2,
     XCEPTION,
-    _resnext(50),
-    _resnext(101),
+    _resnext("resnext50"),
+    _resnext("resnext101"),
     MOBILENET_V1,
     MOBILENET_V2,
     TORCHVISION_MOBILENET_V2,

@@ -7,7 +7,6 @@ an absurd shape is never made. The libraries that read the formats are imported 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from keras_inception.weights.archives import unpacked
+from keras_inception.weights.caffemodel import read_blobs
 from keras_inception.weights.errors import WeightsError, require
-from keras_inception.weights.matcher import Array, Tensor, Tensors
+from keras_inception.weights.tensors import Array, FileTensor, FileTensors
 
 MAX_TENSOR_BYTES = 2**31
 """No tensor of these networks comes near; a file that declares a larger one is damaged or hostile."""
@@ -31,7 +31,7 @@ class WeightsFile:
 
     path: Path
     format: str
-    tensors: Tensors
+    tensors: FileTensors
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,7 +66,8 @@ def open_weights(path: Path) -> Iterator[WeightsFile]:
             tensors, metadata = stack.enter_context(reader(path))
         _check_sizes(path, tensors)
         guarded = {
-            name: Tensor(tensor.shape, tensor.dtype, _guarded(tensor, path, kind)) for name, tensor in tensors.items()
+            name: FileTensor(tensor.shape, tensor.dtype, _guarded(tensor, path, kind))
+            for name, tensor in tensors.items()
         }
         yield WeightsFile(path, kind, guarded, metadata)
 
@@ -113,7 +114,7 @@ def _is_torch_zip(path: Path) -> bool:
         return False
 
 
-def _check_sizes(path: Path, tensors: Tensors) -> None:
+def _check_sizes(path: Path, tensors: FileTensors) -> None:
     for name, tensor in tensors.items():
         if int(np.prod([float(n) for n in tensor.shape])) * 4 > MAX_TENSOR_BYTES or any(n < 0 for n in tensor.shape):
             raise WeightsError(
@@ -134,7 +135,7 @@ def _one_sentence(path: Path, kind: str) -> Iterator[None]:
         raise WeightsError(f"The {kind} file {path.name} is damaged or no weights file: {reason}") from error
 
 
-def _guarded(tensor: Tensor, path: Path, kind: str) -> Any:
+def _guarded(tensor: FileTensor, path: Path, kind: str) -> Any:
     def read() -> Array:
         with _one_sentence(path, kind):
             return tensor.read()
@@ -143,7 +144,7 @@ def _guarded(tensor: Tensor, path: Path, kind: str) -> Any:
 
 
 @contextlib.contextmanager
-def _read_safetensors(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
+def _read_safetensors(path: Path) -> Iterator[tuple[FileTensors, dict[str, str]]]:
     require("safetensors", "safetensors", "Reading safetensors files")
     from safetensors import safe_open
 
@@ -152,7 +153,7 @@ def _read_safetensors(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
         for name in file.keys():  # noqa: SIM118  (not a mapping)
             part = file.get_slice(name)
             dtype = _SAFETENSORS_TYPES.get(part.get_dtype(), part.get_dtype().lower())
-            tensors[name] = Tensor(tuple(part.get_shape()), dtype, partial(file.get_tensor, name))
+            tensors[name] = FileTensor(tuple(part.get_shape()), dtype, partial(file.get_tensor, name))
         yield tensors, dict(file.metadata() or {})
 
 
@@ -160,14 +161,14 @@ _SAFETENSORS_TYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
 
 
 @contextlib.contextmanager
-def _read_hdf5(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
+def _read_hdf5(path: Path) -> Iterator[tuple[FileTensors, dict[str, str]]]:
     h5py = require("h5py", "h5py", "Reading HDF5 files")
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)
         tensors = {}
         for name, dataset, layer in _datasets(h5py, root):
             dtype = dataset.dtype.name
-            tensors[_hdf5_name(name, layer)] = Tensor(dataset.shape, dtype, partial(dataset.__getitem__, ()))
+            tensors[_hdf5_name(name, layer)] = FileTensor(dataset.shape, dtype, partial(dataset.__getitem__, ()))
         texts = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
         yield tensors, texts
 
@@ -197,7 +198,7 @@ def _hdf5_name(name: str, layer: str) -> str:
 
 
 @contextlib.contextmanager
-def _read_checkpoint(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
+def _read_checkpoint(path: Path) -> Iterator[tuple[FileTensors, dict[str, str]]]:
     require("tensorflow", "tensorflow", "Reading TF-Slim checkpoints")
     import tensorflow as tf
 
@@ -205,7 +206,7 @@ def _read_checkpoint(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
     types = reader.get_variable_to_dtype_map()
     yield (
         {
-            name: Tensor(tuple(shape), types[name].name, partial(reader.get_tensor, name))
+            name: FileTensor(tuple(shape), types[name].name, partial(reader.get_tensor, name))
             for name, shape in reader.get_variable_to_shape_map().items()
         },
         {},
@@ -213,7 +214,7 @@ def _read_checkpoint(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
 
 
 @contextlib.contextmanager
-def _read_torch(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
+def _read_torch(path: Path) -> Iterator[tuple[FileTensors, dict[str, str]]]:
     """A `.pth` file is a pickle: it is read by torch's restricted loader, which makes tensors and nothing else."""
     torch = require("torch", "torch", "Reading .pth files safely (safetensors files need no torch)")
     try:
@@ -225,7 +226,7 @@ def _read_torch(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
         raise WeightsError(f"A .pth file of weights holds a state dictionary of tensors. Received: {path.name}.")
     yield (
         {
-            name: Tensor(tuple(t.shape), str(t.dtype).removeprefix("torch."), partial(_torch_array, t))
+            name: FileTensor(tuple(t.shape), str(t.dtype).removeprefix("torch."), partial(_torch_array, t))
             for name, t in state.items()
         },
         {},
@@ -237,9 +238,7 @@ def _torch_array(tensor: Any) -> Array:
 
 
 @contextlib.contextmanager
-def _read_caffe(path: Path) -> Iterator[tuple[Tensors, dict[str, str]]]:
-    from keras_inception.weights.caffe import read_blobs
-
+def _read_caffe(path: Path) -> Iterator[tuple[FileTensors, dict[str, str]]]:
     yield read_blobs(path), {}
 
 
@@ -250,11 +249,3 @@ _READERS: dict[str, Any] = {
     "torch": _read_torch,
     "caffe": _read_caffe,
 }
-
-
-def parse_json(text: str) -> Any:
-    """JSON of a file's metadata, None where it is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from keras_inception.weights.errors import WeightsError, require
-from keras_inception.weights.matcher import Array, Converter, Layout, Slot, Tensors, slots
+from keras_inception.weights.own import FORMAT, ContentHash
+from keras_inception.weights.slots import slots
+from keras_inception.weights.tensors import Array
 
-FORMAT = "keras-inception"
 Format = Literal["safetensors", "h5"]
-
-
-def _suffixes(slot: Slot) -> tuple[str, ...]:
-    return (f"/{slot.variable.name}", f"/{slot.position}")  # by position in the `.weights.h5` that Keras itself writes
-
-
-def _short(tensors: Tensors) -> Tensors:
-    """Names as LAYER/WEIGHT; a file of Keras 2's layout repeats the layer."""
-    return {
-        (f"{name.split('/')[0]}/{name.rpartition('/')[2]}" if name.count("/") > 1 else name): tensor
-        for name, tensor in tensors.items()
-    }
-
-
-LAYOUT = Layout(name="keras-inception", suffixes=_suffixes, view=_short)
-
-
-def own_converter(model_slots: list[Slot]) -> Converter:
-    """The converter of files of ours, and of those that Keras writes of our models: layers keep their names."""
-    return Converter("keras-inception", LAYOUT, {slot.layer: slot.layer.partition(".")[0] for slot in model_slots})
 
 
 def write(model: Any, path: Path, to: Format, metadata: Mapping[str, str]) -> None:
@@ -57,12 +36,15 @@ def write(model: Any, path: Path, to: Format, metadata: Mapping[str, str]) -> No
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise WeightsError(f"Weights must be finite numbers. Received: NaN or infinity in {name!r}.")
-    told = {"format": FORMAT, **metadata}
-    told["sha256"] = content_hash(sorted(tensors.items()), told)
+    metadata = {"format": FORMAT, **metadata}
+    content = ContentHash(metadata)
+    for name, value in sorted(tensors.items()):
+        content.add(name, value)
+    metadata["sha256"] = content.hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        (_write_safetensors if to == "safetensors" else _write_hdf5)(temporary, tensors, told)
+        (_write_safetensors if to == "safetensors" else _write_hdf5)(temporary, tensors, metadata)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -81,13 +63,3 @@ def _write_hdf5(path: Path, tensors: dict[str, Array], metadata: dict[str, str])
         file.attrs.update(metadata)
         for name, value in tensors.items():
             file.create_dataset(name, data=value)
-
-
-def content_hash(tensors: Iterable[tuple[str, Array]], metadata: Mapping[str, str]) -> str:
-    """SHA-256 over all that a file of ours says: its metadata, and each tensor's name, shape and values, in order."""
-    told = {key: value for key, value in metadata.items() if key != "sha256"}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    for name, value in tensors:
-        digest.update(json.dumps([name, list(value.shape)]).encode())
-        digest.update(np.ascontiguousarray(value, "<f4").data)
-    return digest.hexdigest()

@@ -9,7 +9,10 @@ import pytest
 import keras_inception as ki
 from keras_inception import numerics as n
 from keras_inception import weights
-from keras_inception.weights import catalogue, loading, matcher
+from keras_inception.weights import catalogue, fitting
+from keras_inception.weights.converters import converters
+from keras_inception.weights.fitting import Request
+from keras_inception.weights.slots import slots
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = weights.list_weights()
@@ -23,9 +26,9 @@ def test_every_row_holds_together():
 def check_row(weight_set):
     assert weights.get_weights(weight_set.tag) is weight_set
     assert weight_set.network in ki.list_models()
-    assert set(weight_set.arguments) <= set(catalogue.published_arguments(weight_set.network))
+    assert set(weight_set.arguments) <= set(fitting.published_arguments(weight_set.network))
     assert weight_set.url.startswith(("https://", "http://dl.caffe", "http://data.lip6"))
-    assert weight_set.converter in loading.converters()
+    assert weight_set.converter in converters()
     assert re.fullmatch(r"|sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}", weight_set.digest)
     assert weight_set.digest or weight_set.url.startswith("https://")
     assert weight_set.licence
@@ -34,15 +37,22 @@ def check_row(weight_set):
     assert weight_set.top1 is None or 30 < weight_set.top1 < (weight_set.top5 or 99) < 100
 
 
+@pytest.mark.parametrize("network", ki.list_models())
+def test_every_set_that_anyone_may_use_has_its_place_in_the_order_of_preference(network):
+    preferred = [weight_set.tag for weight_set in catalogue.preferred_weights(network)]
+    assert len(preferred) == len(set(preferred))
+    assert set(preferred) == {s.tag for s in weights.list_weights(network) if not s.needs_acceptance}
+
+
 def test_files_are_kept_apart():
     assert len({s.file_name for s in SETS}) == len(SETS)
 
 
 @pytest.mark.parametrize("network", ki.list_models())
 def test_every_network_has_a_default_that_anyone_may_use(network):
-    chosen = catalogue.default_weights(network, {})
+    chosen = fitting.default_weights(network, Request(source="imagenet"))
     assert not chosen.needs_acceptance
-    assert not catalogue.differing_arguments(chosen, {})
+    assert not fitting.differing_arguments(chosen, {})
 
 
 @pytest.mark.parametrize(
@@ -63,28 +73,28 @@ def test_every_set_names_every_weight_of_its_network(network):
             continue
         seen.add(kind)
         arguments = {**weight_set.arguments, "numerics": weight_set.numerics}
-        if "alpha" in catalogue.published_arguments(network):
+        if "alpha" in fitting.published_arguments(network):
             arguments["alpha"] = 0.25
         if weight_set.aux_heads:
             arguments["aux_heads"] = True
         model = ki.create_model(network, **arguments)
-        named = loading.converters()[weight_set.converter].modules
-        assert {slot.layer for slot in matcher.slots(model)} <= set(named), weight_set.tag
+        named = converters()[weight_set.converter].modules
+        assert {slot.layer for slot in slots(model)} <= set(named), weight_set.tag
 
 
 def test_the_default_follows_the_arguments():
-    def default(network, **options):
-        return catalogue.default_weights(network, options.pop("arguments", {}), **options).tag
+    def default(network, **arguments):
+        return fitting.default_weights(network, Request(source="imagenet", arguments=arguments)).tag
 
     assert default("inception_v3") == "keras/inception_v3"
     assert default("inception_v3", aux_heads=True) == "timm/inception_v3.tv_in1k"
     assert default("inception_v3", numerics=n.SLIM, aux_heads=True) == "slim/inception_v3"
-    assert default("mobilenet_v2", arguments={"alpha": 0.5}, size=160) == "keras/mobilenet_v2_0.5_160"
-    assert default("mobilenet_v2", size=333) == "keras/mobilenet_v2_1.0_224"
-    assert default("shufflenet", arguments={"groups": 8}) == "tf2cv/shufflenet_g8_w1"
-    assert default("resnext101", arguments={"cardinality": 64}) == "timm/resnext101_64x4d.c1_in1k"
+    assert default("mobilenet_v2", alpha=0.5, input_shape=(160, 160, 3)) == "keras/mobilenet_v2_0.5_160"
+    assert default("mobilenet_v2", input_shape=(333, 333, 3)) == "keras/mobilenet_v2_1.0_224"
+    assert default("shufflenet", groups=8) == "tf2cv/shufflenet_g8_w1"
+    assert default("resnext101", cardinality=64) == "timm/resnext101_64x4d.c1_in1k"
     with pytest.raises(ValueError, match=r"weights='imagenet' needs arguments .* Received: alpha=0.3"):
-        default("mobilenet_v1", arguments={"alpha": 0.3})
+        default("mobilenet_v1", alpha=0.3)
 
 
 @pytest.mark.parametrize(
@@ -151,16 +161,16 @@ def test_the_weights_preprocessing_goes_into_the_model(tmp_path):
 
 def test_bvlc_googlenet_is_read_with_its_heads(tmp_path):
     """A `.caffemodel` written with the protobuf library, in the old and in the new message."""
-    from keras_inception.weights import caffe
+    from keras_inception.weights import caffe, caffemodel
 
     model = ki.InceptionV1(variant="paper", numerics=n.CAFFE, aux_heads=True, input_shape=(224, 224, 3))
     values = {}
-    for slot in matcher.slots(model):
+    for slot in slots(model):
         value = np.random.default_rng(len(values)).normal(size=slot.variable.shape).astype("float32")
         slot.variable.assign(value)
         values.setdefault(slot.layer, {})[slot.name] = value
     for field, old in (("layers", True), ("layer", False)):
-        net = caffe.net_parameter()()
+        net = caffemodel.net_parameter()()
         for layer, parts in values.items():
             message = getattr(net, field).add(name=caffe.GOOGLENET.modules[layer])
             kernel = parts["kernel"]
@@ -179,7 +189,7 @@ def test_bvlc_googlenet_is_read_with_its_heads(tmp_path):
         for variable in model.weights:
             variable.assign(np.zeros(variable.shape))
         weights.load_weights(model, tmp_path / "net.caffemodel")
-        for slot in matcher.slots(model):
+        for slot in slots(model):
             np.testing.assert_array_equal(slot.variable, values[slot.layer][slot.name])
 
 
@@ -189,4 +199,4 @@ def test_the_documentation_lists_the_catalogue():
         if "_224" in weight_set.tag or not re.search(r"_\d+$", weight_set.tag):
             assert f"`{weight_set.tag}`" in text, weight_set.tag
     for network in ki.list_models():
-        assert f"| `{network}` | `{catalogue.default_weights(network, {}).tag}` |" in text
+        assert f"| `{network}` | `{fitting.default_weights(network, Request(source='imagenet')).tag}` |" in text

@@ -16,6 +16,7 @@ from foreign import write_safetensors, write_slim
 import keras_inception as ki
 from keras_inception import weights
 from keras_inception.weights import WeightsError, readers
+from keras_inception.weights.slots import slots
 
 SMALL = {"alpha": 0.25, "input_shape": (32, 32, 3), "classes": 10}
 
@@ -39,10 +40,10 @@ def own(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def timm() -> dict[str, np.ndarray]:
     """The tensors of timm's MobileNet v1 for the small model."""
-    from keras_inception.weights import matcher, pytorch
+    from keras_inception.weights import pytorch
 
     tensors = {}
-    for slot in matcher.slots(ki.MobileNetV1(**SMALL)):
+    for slot in slots(ki.MobileNetV1(**SMALL)):
         name = pytorch.MOBILENET_V1.modules[slot.layer] + pytorch.LAYOUT.suffixes(slot)[0]
         value = np.asarray(slot.variable)
         backwards = {"conv": (3, 2, 0, 1), "depthwise": (2, 3, 0, 1), "dense": (1, 0)}
@@ -145,10 +146,10 @@ def test_flipped_bits_of_the_values_in_our_hdf5_are_found(model, own, tmp_path):
 
 def test_flipped_bits_of_a_checkpoint_are_found(tmp_path):
     model = ki.MobileNetV1(alpha=0.25, input_shape=(32, 32, 3))
-    from keras_inception.weights import matcher, slim
+    from keras_inception.weights import slim
 
     tensors = {}
-    for slot in matcher.slots(model):
+    for slot in slots(model):
         name = slim.MOBILENET_V1.modules[slot.layer] + slim.LAYOUT.suffixes(slot)[0]
         value = np.asarray(slot.variable)
         tensors[name] = value[None, None] if slot.kind == "dense" and slot.name == "kernel" else value

@@ -1,4 +1,4 @@
-"""Rows of the catalogue: networks that others ported or trained anew (imgclsmob, torchvision, BVLC, Cadene)."""
+"""tf2cv's weights: HDF5 in a zip, read with h5py alone."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from keras_inception import numerics as n
-from keras_inception.preprocessing import PREPROCESSING, Preprocessing
+from keras_inception.preprocessing import PREPROCESSING
 from keras_inception.registry import get_entry
-from keras_inception.weights.catalogue import WeightSet
-from keras_inception.weights.released import BSD, INCEPTION, MIT, NON_COMMERCIAL, TORCH, sized
+from keras_inception.weights.sets import MIT, WeightSet, sized
 
-_TORCHVISION = "https://download.pytorch.org/models/"
+TORCH = PREPROCESSING["torch"]
 _IMGCLSMOB = "https://github.com/osmr/imgclsmob/releases/download/"
-_KERAS_RESNEXT = replace(n.TORCH, epsilon=1.001e-5)
 _TF2CV_INCEPTION = replace(n.KERAS, count_padding=True)  # pytorchcv's do not count it
 _TF2CV_BN_INCEPTION = replace(n.BN_INCEPTION, ceil_pool=False)  # in ceil mode it pads both sides
 
@@ -44,7 +42,7 @@ _TF2CV_FORMS: dict[str, tuple[str, dict[str, Any], n.Numerics]] = {  # what the 
 }
 
 
-def imgclsmob() -> Iterator[WeightSet]:
+def sets() -> Iterator[WeightSet]:
     """tf2cv's weights: HDF5 in a zip, read with h5py alone. The published SHA-1 is that of the file inside.
 
     The four digits of a name are its top-5 error in TensorFlow 2, in hundredths of a percent.
@@ -89,103 +87,4 @@ def imgclsmob() -> Iterator[WeightSet]:
             top1=top1,
             top5=round(100 - int(error) / 100, 2),
             accuracy_source="imgclsmob",
-        )
-
-
-def torchvision() -> Iterator[WeightSet]:
-    """Weights of torchvision: `.pth`, read with PyTorch. Its Inception weights want [-1, 1]."""
-    new = sized(TORCH, 224, 224 / 232)
-    v3, googlenet = sized(INCEPTION, 299, 299 / 342), sized(INCEPTION, 224)
-    plain = sized(TORCH, 224)
-    r8, r64 = {"width": 8}, {"cardinality": 64}
-    rows: list[tuple[str, str, str, dict[str, Any], n.Numerics, Preprocessing, float, float]] = [
-        # tag, file, network, arguments, numerics, preprocessing, top-1, top-5
-        ("googlenet", "googlenet-1378be20", "inception_v1", {}, n.TORCHVISION_GOOGLENET, googlenet, 69.778, 89.530),
-        (
-            "inception_v3",
-            "inception_v3_google-0cc3c7bd",
-            "inception_v3",
-            {},
-            n.TORCHVISION_INCEPTION,
-            v3,
-            77.294,
-            93.450,
-        ),
-        ("resnext50_32x4d.v1", "resnext50_32x4d-7cdf4587", "resnext50", {}, n.TORCH, plain, 77.618, 93.698),
-        ("resnext50_32x4d.v2", "resnext50_32x4d-1a0047aa", "resnext50", {}, n.TORCH, new, 81.198, 95.340),
-        ("resnext101_32x8d.v1", "resnext101_32x8d-8ba56ff5", "resnext101", r8, n.TORCH, plain, 79.312, 94.526),
-        ("resnext101_32x8d.v2", "resnext101_32x8d-110c445d", "resnext101", r8, n.TORCH, new, 82.834, 96.228),
-        ("resnext101_64x4d", "resnext101_64x4d-173b62eb", "resnext101", r64, n.TORCH, new, 83.246, 96.454),
-        ("mobilenet_v2.v1", "mobilenet_v2-b0353104", "mobilenet_v2", {}, n.TORCH, plain, 71.878, 90.286),
-        ("mobilenet_v2.v2", "mobilenet_v2-7ebf99e0", "mobilenet_v2", {}, n.TORCH, new, 72.154, 90.822),
-    ]
-    converters = {"inception_v1": "torchvision/googlenet", "mobilenet_v2": "torchvision/mobilenet_v2"}
-    for name, file, network, arguments, numerics, preprocessing, top1, top5 in rows:
-        yield WeightSet(
-            tag=f"torchvision/{name}",
-            network=network,
-            arguments=arguments,
-            numerics=numerics,
-            url=f"{_TORCHVISION}{file}.pth",
-            converter=converters.get(network, f"torch/{network}"),
-            digest=f"sha256:{file.rpartition('-')[2]}",
-            licence=BSD,
-            preprocessing=preprocessing,
-            aux_heads=name == "inception_v3",  # GoogLeNet's heads are in the file, untrained
-            top1=top1,
-            top5=top5,
-            accuracy_source="torchvision",
-        )
-
-
-def others() -> Iterator[WeightSet]:
-    """BVLC's GoogLeNet, Cadene's BN-Inception, and ResNeXt of the keras-applications package."""
-    yield WeightSet(
-        tag="bvlc/googlenet",
-        network="inception_v1",
-        arguments={"variant": "paper"},
-        numerics=n.CAFFE,
-        url="http://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel",
-        converter="caffe/googlenet",
-        digest="sha1:405fc5acd08a3bb12de8ee5e23a96bec22f08204",
-        licence="unrestricted",
-        preprocessing=sized(PREPROCESSING["caffe"], 224),
-        aux_heads=True,
-        top1=68.7,
-        top5=88.9,
-        accuracy_source="BVLC",
-    )
-    yield WeightSet(
-        tag="cadene/bn_inception",
-        network="inception_v2",
-        arguments={"variant": "paper"},
-        numerics=n.BN_INCEPTION,
-        url="http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth",
-        converter="cadene/bn_inception",
-        digest="sha256:52deb4733",
-        licence=BSD,
-        preprocessing=sized(PREPROCESSING["bn_inception"], 224),
-        top1=73.524,
-        top5=91.562,
-        accuracy_source="Cadene",
-    )
-    for network, md5, top1, top5 in (
-        ("resnext50", "67a5b30d522ed92f75a1f16eef299d1a", 77.740, 93.810),
-        ("resnext101", "34fb605428fcc7aa4d62f44404c11509", 78.730, 94.294),
-    ):
-        yield WeightSet(
-            tag=f"keras/{network}",
-            network=network,
-            numerics=_KERAS_RESNEXT,
-            url=(
-                "https://github.com/keras-team/keras-applications/releases/download/resnet/"
-                f"{network}_weights_tf_dim_ordering_tf_kernels.h5"
-            ),
-            converter=f"keras/{network}",
-            digest=f"md5:{md5}",
-            licence=NON_COMMERCIAL,  # ported from Facebook's files, which are under it
-            preprocessing=sized(TORCH, 224),
-            top1=top1,
-            top5=top5,
-            accuracy_source="keras-applications",
         )

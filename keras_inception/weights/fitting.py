@@ -1,0 +1,215 @@
+"""The one owner of how arguments and weights go together: what a source of weights means for a network.
+
+A source is `"imagenet"`, the tag of a released set, or a path. Whatever can be wrong with it and with the arguments is
+found before a layer is built or a file is downloaded.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from keras_inception.registry import get_entry
+from keras_inception.weights.catalogue import get_weights, list_weights, preferred_weights
+from keras_inception.weights.metadata import described
+from keras_inception.weights.readers import sniff
+from keras_inception.weights.resolved import Weights
+from keras_inception.weights.sets import WeightSet
+
+Source: TypeAlias = str | Path
+IMAGENET = "imagenet"
+IMAGENET_CLASSES = 1000
+_SHARED = {"numerics", "aux_heads", "dropout", "include_preprocessing"}  # what every network takes, by keyword alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of weights.
+
+    Attributes:
+        source: `"imagenet"`, a tag or a path.
+        network: Registry id of the network to build; empty where the weights tell it.
+        arguments: The builder's arguments, as far as they are given; the weights choose the others.
+        trunk_only: The classifiers, main and auxiliary, stay random: nothing is asked for them.
+        accept_license: Accept a licence that forbids commercial use.
+    """
+
+    source: Source
+    network: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    trunk_only: bool = False
+    accept_license: bool = False
+
+    @property
+    def include_top(self) -> bool:
+        """Whether the weights have to fill the classifier."""
+        return bool(self.arguments.get("include_top", True)) and not self.trunk_only
+
+    @property
+    def aux_heads(self) -> bool:
+        """Whether the weights have to fill auxiliary heads."""
+        return bool(self.arguments.get("aux_heads", False)) and not self.trunk_only
+
+    @property
+    def image_size(self) -> int | None:
+        """Height of the images in pixels, where known."""
+        return self._image_axes()[0]
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of the images, where known."""
+        return self._image_axes()[1]
+
+    def _image_axes(self) -> tuple[Any, Any]:
+        shape = self.arguments.get("input_shape")
+        if shape is None:
+            shape = getattr(self.arguments.get("input_tensor"), "shape", ())[1:]
+        if not isinstance(shape, tuple | list) or len(shape) != 3:  # for the builder to refuse
+            return None, None
+        import keras
+
+        channels_first = keras.config.image_data_format() == "channels_first"
+        return (shape[1], shape[0]) if channels_first else (shape[0], shape[2])
+
+
+def resolve(request: Request) -> Weights:
+    """Finds out what a source of weights means for a network, and checks it against the builder's arguments.
+
+    Raises:
+        ValueError: The source is unknown, its licence has not been accepted, or the arguments do not go with it.
+        WeightsError: The file that a path names is damaged.
+    """
+    found = Weights(None) if request.source == IMAGENET else find(request.source)
+    network = request.network or (found.weight_set.network if found.weight_set else "")
+    if not network:
+        raise ValueError(
+            f"'imagenet' and files that do not name their network need network=. "
+            f"Received: {str(request.source)!r} alone."
+        )
+    weight_set = default_weights(network, request) if request.source == IMAGENET else found.weight_set
+    arguments = dict(request.arguments)
+    if weight_set is not None:
+        _check_fit(weight_set, network, request)
+        check_licence(weight_set, request.accept_license)
+        if found.path is None:
+            _check_images_and_classes(weight_set, request)
+        arguments = {**weight_set.arguments, **arguments}
+        arguments["numerics"] = arguments.get("numerics") or weight_set.numerics
+    return Weights(weight_set, found.path, request.trunk_only, network, arguments)
+
+
+def find(source: Source) -> Weights:
+    """Finds out what a tag or path means.
+
+    Raises:
+        ValueError: It is neither a tag nor the path of an existing file.
+        WeightsError: The file that it names is damaged.
+    """
+    path = Path(source).expanduser()
+    if path.exists() or path.with_name(path.name + ".index").is_file() or isinstance(source, Path):
+        sniff(path)
+        return Weights(described(path), path)
+    return Weights(get_weights(source))
+
+
+def default_weights(network: str, request: Request) -> WeightSet:
+    """Returns what `weights="imagenet"` means: the first of the network's preferred sets that fits the arguments.
+
+    Among sets that differ in the image size alone, the one of the asked size is taken, else that of the network's own.
+
+    Raises:
+        ValueError: None fits.
+    """
+    numerics = request.arguments.get("numerics")
+    fitting = [
+        weight_set
+        for weight_set in preferred_weights(network)
+        if not differing_arguments(weight_set, request.arguments)
+        and numerics in (None, weight_set.numerics)
+        and weight_set.aux_heads >= request.aux_heads
+    ]
+    if not fitting:
+        tags = ", ".join(repr(weight_set.tag) for weight_set in list_weights(network)[:8])
+        published = published_arguments(network)
+        asked = {name: value for name, value in request.arguments.items() if name in published}
+        raise ValueError(
+            f"weights='imagenet' needs arguments that weights were released for (the first tags: {tags}). "
+            f"Received: {_call(asked | ({'numerics': numerics} if numerics else {}))}, aux_heads={request.aux_heads}."
+        )
+    same_size = [
+        s for s in fitting if s.preprocessing.size == request.image_size and s.converter == fitting[0].converter
+    ]
+    return (same_size or fitting)[0]
+
+
+def published_arguments(network: str) -> dict[str, Any]:
+    """The builder's own arguments, by which the released forms of a network differ, and their defaults."""
+    parameters = inspect.signature(get_entry(network).load_builder()).parameters.values()
+    own = (p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in _SHARED)
+    return {p.name: p.default for p in own}
+
+
+def differing_arguments(weight_set: WeightSet, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The builder arguments that the weight set needs and that differ from the given ones, with the needed values."""
+    defaults = published_arguments(weight_set.network)
+    needed = defaults | dict(weight_set.arguments)
+    return {name: value for name, value in needed.items() if arguments.get(name, defaults[name]) != value}
+
+
+def check_licence(weight_set: WeightSet, accepted: bool) -> None:
+    """Checks that a licence that forbids commercial use has been accepted.
+
+    Raises:
+        ValueError: It has not.
+    """
+    if weight_set.needs_acceptance and not accepted:
+        raise ValueError(
+            f"The weights {weight_set.tag!r} are under {weight_set.licence}, which forbids commercial use: accept that "
+            "with weights.build(tag, accept_license=True) or --accept-license. Received: accept_license=False."
+        )
+
+
+def _check_fit(weight_set: WeightSet, network: str, request: Request) -> None:
+    if weight_set.network != network:
+        raise ValueError(
+            f"The weights {weight_set.tag!r} belong to {get_entry(weight_set.network).function_name}. "
+            f"Received: {get_entry(network).function_name}."
+        )
+    differing = differing_arguments(weight_set, {**weight_set.arguments, **request.arguments})
+    if differing:
+        given = {name: request.arguments.get(name) for name in differing}
+        raise ValueError(f"The weights {weight_set.tag!r} need {_call(differing)}. Received: {_call(given)}.")
+    numerics = request.arguments.get("numerics")
+    if numerics is not None and numerics != weight_set.numerics:
+        raise ValueError(
+            f"The weights {weight_set.tag!r} are exact under {weight_set.numerics} alone, which numerics=None chooses. "
+            f"Received: {numerics}."
+        )
+    if request.aux_heads and not weight_set.aux_heads:
+        raise ValueError(
+            f"The weights {weight_set.tag!r} have no trained auxiliary heads: use aux_heads=False, or build with "
+            "weights=None and load the trunk with load_weights(..., trunk_only=True). Received: aux_heads=True."
+        )
+
+
+def _check_images_and_classes(weight_set: WeightSet, request: Request) -> None:
+    classes = request.arguments.get("classes", IMAGENET_CLASSES)
+    if request.include_top and classes not in (IMAGENET_CLASSES, IMAGENET_CLASSES + weight_set.class_offset):
+        raise ValueError(
+            f"The weights {weight_set.tag!r} are for {IMAGENET_CLASSES} classes: use include_top=False, or build with "
+            f"weights=None and load all but the classifier with load_weights(..., trunk_only=True). "
+            f"Received: classes={classes}."
+        )
+    if request.channels not in (3, None):
+        raise ValueError(
+            f"The weights {weight_set.tag!r} are for images of 3 colour channels. "
+            f"Received: {request.channels} channels."
+        )
+
+
+def _call(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "the default arguments"
