@@ -4,12 +4,14 @@ An environment is made once and used again; `nox --reuse-venv=never -s NAME` mak
 """
 
 import configparser
+import os
 import shutil
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"  # where uv is, an environment takes seconds instead of minutes
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests", "wheel", "docs"]
 
@@ -32,20 +34,20 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or A_PROCESS_A_CORE), env=ONE_THREAD_A_PROCESS)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def slow(session: nox.Session) -> None:
-    """Run the tests that are marked slow."""
-    session.install("-e", ".[train,tflite,tune,convert,onnx,quantizer,jax,test]")
-    session.run(
-        "pytest",
-        "-m",
-        "slow and not gpu and not torch",
-        *(session.posargs or A_PROCESS_A_CORE),
-        env=ONE_THREAD_A_PROCESS,
-    )
+    """Run the tests that are marked slow, in the environment of the others."""
+    session.notify("tests", [*A_PROCESS_A_CORE, "-m", "slow and not gpu and not torch", *session.posargs])
 
 
-@nox.session
+@nox.session(venv_backend="none")
+def proofs(session: nox.Session) -> None:
+    """Repeat what is random as often as docs/proofs.md says: twenty kills, a thousand draws."""
+    os.environ["KERAS_INCEPTION_REPEATS"] = "20"
+    session.notify("tests", ["-m", "proof", "-s", *session.posargs])
+
+
+@nox.session(venv_backend="virtualenv")  # pip knows where a machine keeps builds of PyTorch without CUDA, uv does not
 def torch(session: nox.Session) -> None:
     """Run the tests that need PyTorch, where TensorFlow is not installed."""
     session.install("-e", ".[jax,torch,convert,test]")
@@ -69,16 +71,17 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the annotations of the package as it installs."""
-    session.install("-e", ".[cli,types]")
-    session.run("mypy", "--package", "keras_inception", env={"MYPYPATH": lay_out(session)})
+    """Check the annotations of all that is installed."""
+    session.install(*extra("cli"), *extra("types"))
+    session.run("mypy", "--package", "keras_inception")
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, look inside, and use it where nothing but the core dependencies is installed."""
     folder = fresh_build_folder(session)
-    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+    session.install("build")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), ".", silent=True)
     (built,) = folder.glob("*.whl")
     session.install("--force-reinstall", "--no-deps", str(built))
     session.install(str(built), *extra("jax"), *extra("test"))
@@ -89,16 +92,8 @@ def wheel(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site, every warning an error; `nox -s docs -- serve` shows it while you write."""
     session.install(*extra("docs"))
-    lay_out(session)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme advertises its successor
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env=quiet)
-
-
-def lay_out(session: nox.Session) -> str:
-    """Lay the package out under build/SESSION as it installs: training/ and tflite/ have their names only there."""
-    folder = fresh_build_folder(session)
-    session.install("--no-deps", "--target", str(folder), ".")
-    return str(folder)
 
 
 def fresh_build_folder(session: nox.Session) -> Path:

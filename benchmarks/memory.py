@@ -24,8 +24,8 @@ def peak() -> float:
 def one_epoch(data: str) -> None:
     """Runs one epoch, and prints how many images it had and the process's peak."""
     from keras_inception.training.config import AugmentConfig, PipelineConfig, TrainConfig
-    from keras_inception.training.pipeline import training_batches
-    from keras_inception.training.sources import open_splits
+    from keras_inception.training.data.sources import open_splits
+    from keras_inception.training.pipeline.training import training_batches
 
     augment = AugmentConfig(min_area=0.05, flip=True, brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2)
     pipeline = PipelineConfig(batch_size=32, augment=augment, cache_mb=0, shuffle_buffer=256)

@@ -29,9 +29,9 @@ import keras
 import tensorflow as tf
 
 from keras_inception.training.config import AugmentConfig, ModelConfig, PipelineConfig, TrainConfig
-from keras_inception.training.images import AnyImages
-from keras_inception.training.pipeline import training_batches
-from keras_inception.training.sources import open_splits
+from keras_inception.training.data.images import AnyImages
+from keras_inception.training.data.sources import open_splits
+from keras_inception.training.pipeline.training import training_batches
 
 INCEPTION = AugmentConfig(min_area=0.05, flip=True, brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2)
 BATCH = 32

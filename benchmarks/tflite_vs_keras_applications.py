@@ -16,6 +16,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,8 +31,8 @@ import keras_inception as ki
 import keras_inception.tflite as kt
 from keras_inception import weights
 from keras_inception.tflite.errors import quiet
-from keras_inception.tflite.runtime import LiteRTModel, cores
-from keras_inception.tflite.timing import interleaved
+from keras_inception.tflite.running.litert import LiteRTModel, cores
+from keras_inception.tflite.running.timing import interleaved
 
 NETWORKS = {
     "inception_v3": (keras.applications.InceptionV3, 299),
@@ -138,7 +139,7 @@ def main() -> None:
             if not difference < 1e-4:
                 raise SystemExit(f"The float32 files must agree within 1e-4. Received: {difference:.2g} for {name}.")
             with quiet():
-                times = interleaved(calls, images[:1], runs=options.runs)
+                times = interleaved({row: partial(call, images[:1]) for row, call in calls.items()}, runs=options.runs)
         plain = times["theirs", "float32"]
         for mode in options.modes:
             rows = [("theirs", mode), ("ours", mode)]

@@ -73,11 +73,11 @@ def fitted(model: keras.Model, size: int, count: int, callbacks: Callable[[], li
 
 
 def ours(name: str, size: int, count: int, precision: str, xla: bool) -> Step:
-    from keras_inception.training.callbacks import Speed, Steps, StopOnNaN
-    from keras_inception.training.checkpoints import Place
     from keras_inception.training.config import OptimizerConfig, ScheduleConfig, TrainConfig
-    from keras_inception.training.objective import Objective
-    from keras_inception.training.trainer import make_trainer
+    from keras_inception.training.engine.checkpoints import Place
+    from keras_inception.training.engine.objective import Objective
+    from keras_inception.training.engine.trainer import make_trainer
+    from keras_inception.training.engine.watching import Speed, Steps, StopOnNaN
 
     config = TrainConfig(
         precision=POLICIES[precision],

@@ -12,6 +12,7 @@ from keras import layers
 
 from keras_inception.heads import AuxHead, auxiliary_classifier, classifier
 from keras_inception.layers import FullyConnected, Tensor, channel_axis, image_shape, scale_width
+from keras_inception.naming import PREDICTIONS
 from keras_inception.numerics import Numerics
 from keras_inception.preprocessing import preprocessing_layers
 from keras_inception.registry import ModelEntry, get_entry
@@ -139,13 +140,13 @@ def assemble(
                 x,
                 classes=classes,
                 activation=activation,
-                name="predictions",
+                name=PREDICTIONS,
                 dropout=dropout,
                 use_bias=head_bias,
                 neck=neck,
             )
             if aux_heads:
-                outputs = {"predictions": outputs} | {
+                outputs = {PREDICTIONS: outputs} | {
                     head.name: auxiliary_classifier(
                         endpoints[head.tap],
                         head,

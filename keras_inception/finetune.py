@@ -11,6 +11,7 @@ from keras import layers
 
 from keras_inception.application import check_choice
 from keras_inception.graph import parents
+from keras_inception.naming import is_part
 
 
 def unfreeze(
@@ -53,7 +54,7 @@ def unfreeze(
 def _from(model: keras.Model, name: str) -> set[str]:
     """Names of the layers of a block (its name is their prefix) and of all layers downstream of it."""
     names = [layer.name for layer in model.layers]
-    chosen = {other for other in names if other == name or other.startswith(f"{name}_")}
+    chosen = {other for other in names if is_part(other, name)}
     if not chosen:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,6 @@
 """Reading a network as blocks: its table, its multiply-adds, its feature pyramid.
 
-All of it follows from one rule of naming (see `keras_inception.layers`): the layer that ends a unit carries the
+All of it follows from one rule of naming (see `keras_inception.naming`): the layer that ends a unit carries the
 unit's name, and its parts carry it as a prefix. Nothing is stored with a model, so that a model loaded from a file
 reads like a new one.
 """
@@ -16,6 +16,7 @@ import keras
 from keras import layers
 
 from keras_inception.layers import channel_axis
+from keras_inception.naming import PREDICTIONS, blocks_of
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,23 @@ class BlockRow:
     layers: tuple[str, ...]
 
 
-def block_of(layer_name: str, names: frozenset[str] | set[str]) -> str:
-    """The block that a layer belongs to: the shortest prefix of its name, cut at `_`, that is a layer's name."""
-    parts = layer_name.split("_")
-    prefixes = ("_".join(parts[:end]) for end in range(1, len(parts) + 1))
-    return next((prefix for prefix in prefixes if prefix in names), layer_name)
-
-
 def blocks(model: keras.Model) -> dict[str, list[layers.Layer]]:
     """Groups the layers of a model into blocks, in the order in which the blocks end."""
-    names = {layer.name for layer in model.layers}
     groups: dict[str, list[layers.Layer]] = {}
-    for layer in model.layers:
-        groups.setdefault(block_of(layer.name, names), []).append(layer)
+    for layer, block in zip(model.layers, _block_names(model).values(), strict=True):
+        groups.setdefault(block, []).append(layer)
     position = {layer.name: index for index, layer in enumerate(model.layers)}
     return dict(sorted(groups.items(), key=lambda item: position[item[0]]))
+
+
+def _block_names(model: keras.Model) -> dict[str, str]:
+    """Name of the block by name of the layer."""
+    readers: dict[str, list[str]] = {layer.name: [] for layer in model.layers}
+    for layer in model.layers:
+        for parent in parents(layer):
+            if parent.name in readers:
+                readers[parent.name].append(layer.name)
+    return blocks_of(readers)
 
 
 def block_table(model: keras.Model) -> list[BlockRow]:
@@ -123,10 +126,10 @@ def feature_pyramid(model: keras.Model) -> keras.Model:
         A model of the same input and weights whose output is the dictionary `{"P1": ..., "P2": ..., ...}`, where
         `P3` is the last feature map of stride `2 ** 3`. A level that a network skips is left out.
     """
-    names = {layer.name for layer in model.layers}
+    block_names = _block_names(model)
     levels = {}
     for layer, stride in _strided_features(model):
-        if layer.name == block_of(layer.name, names) and stride > 1 and math.log2(stride).is_integer():
+        if layer.name == block_names[layer.name] and stride > 1 and math.log2(stride).is_integer():
             levels[f"P{int(math.log2(stride))}"] = layer.output
     return keras.Model(model.input, levels, name=f"{model.name}_pyramid")
 
@@ -149,7 +152,7 @@ def _strided_features(model: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
 def _trunk(model: keras.Model) -> set[str]:
     """Names of the layers that the network's main output depends on: auxiliary heads left out."""
     outputs = model.output
-    main = outputs["predictions"] if isinstance(outputs, dict) else outputs
+    main = outputs[PREDICTIONS] if isinstance(outputs, dict) else outputs
     waiting, seen = [main._keras_history.operation], set()
     while waiting:
         layer = waiting.pop()

@@ -9,6 +9,7 @@ from typing import Any
 from keras import layers
 
 from keras_inception.layers import Conv, Op, Pool, Tensor, apply, full_precision, spatial_size
+from keras_inception.naming import unit_label
 from keras_inception.numerics import Numerics
 
 
@@ -61,7 +62,7 @@ def auxiliary_classifier(
         ValueError: The tap's output is smaller than the head's first pool.
     """
     for op in ops:
-        name = f"{head.name}_{_label(op)}"
+        name = f"{head.name}_{unit_label(op)}"
         size = spatial_size(x) if len(x.shape) == 4 else (None, None)
         if isinstance(op, Pool):
             if any(side is not None and side < op.size for side in size):
@@ -75,11 +76,7 @@ def auxiliary_classifier(
         if isinstance(op, Conv) and op.padding == "valid":
             fitted = [min(k, side) if side else k for k, side in zip(op.kernel, size, strict=True)]
             op = replace(op, kernel=(fitted[0], fitted[1]))
-        (x,) = apply(op, x, name=name, numerics=numerics)
+        x = apply(op, x, name=name, numerics=numerics)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name=f"{head.name}_global_pool")(x)
     return classifier(x, classes=classes, activation=activation, name=head.name)
-
-
-def _label(op: Op) -> str:
-    return f"{op.kernel[0]}x{op.kernel[1]}" if isinstance(op, Conv) else type(op).__name__.lower()

@@ -19,6 +19,7 @@ import keras
 from keras import layers
 
 from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization, channel_axis
+from keras_inception.naming import unit_label
 from keras_inception.numerics import Numerics
 
 Padding: TypeAlias = Literal["same", "valid"]
@@ -284,20 +285,20 @@ def _ceil_padding(size: int | None, op: Pool) -> int:
     return math.ceil(max(size - op.size, 0) / op.stride) * op.stride + op.size - size
 
 
-def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> list[Tensor]:
-    """Applies one operation; a `Fork` gives several outputs, every other one a single one."""
+def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+    """Applies one operation with one output; a `Fork`, which has several, is the business of `branch`."""
     match op:
         case Conv():
-            return [conv_bn(x, **vars(op), name=name, numerics=numerics)]
+            return conv_bn(x, **vars(op), name=name, numerics=numerics)
         case Pool():
-            return [pool(x, op, name=name, numerics=numerics)]
+            return pool(x, op, name=name, numerics=numerics)
         case LRN():
-            return [LocalResponseNormalization(name=name)(x)]
+            return LocalResponseNormalization(name=name)(x)
         case FullyConnected():
             x = layers.Flatten(name=f"{name}_flatten")(x) if len(x.shape) > 2 else x
-            return [layers.Dense(op.units, activation="relu", name=name)(x)]
+            return layers.Dense(op.units, activation="relu", name=name)(x)
         case Dropout():
-            return [layers.Dropout(op.rate, name=name)(x)]
+            return layers.Dropout(op.rate, name=name)(x)
     raise TypeError(f"An operation of a module is one of {Op}. Received: {op!r}.")
 
 
@@ -316,7 +317,7 @@ def stages(
         elif callable(block):
             x = block(x, name=name, numerics=numerics)
         else:
-            (x,) = apply(block, x, name=name, numerics=numerics)
+            x = apply(block, x, name=name, numerics=numerics)
         endpoints[name] = x
     return x, endpoints
 
@@ -328,20 +329,18 @@ def branch(x: Tensor, ops: Branch, *, name: str, numerics: Numerics) -> list[Ten
     for op in ops:
         parts = op.branches if isinstance(op, Fork) else (op,)
         (x,) = outputs
-        outputs = [y for part in parts for y in apply(part, x, name=_op_name(name, letters, part), numerics=numerics)]
+        outputs = []
+        for part in parts:
+            unit = f"{name}_{next(letters)}_{unit_label(part)}"
+            outputs.append(apply(part, x, name=unit, numerics=numerics))
     return outputs
-
-
-def _op_name(name: str, letters: Any, op: Op) -> str:
-    label = f"{op.kernel[0]}x{op.kernel[1]}" if isinstance(op, Conv) else type(op).__name__.lower()
-    return f"{name}_{next(letters)}_{label}"
 
 
 def inception_module(x: Tensor, module: Module, *, name: str, numerics: Numerics) -> Tensor:
     """Applies the branches of a module side by side and concatenates them in the table's order."""
-    outputs = [
-        y for index, ops_ in enumerate(module) for y in branch(x, ops_, name=f"{name}_branch{index}", numerics=numerics)
-    ]
+    outputs: list[Tensor] = []
+    for index, ops in enumerate(module):
+        outputs += branch(x, ops, name=f"{name}_branch{index}", numerics=numerics)
     return layers.Concatenate(axis=channel_axis(), name=name)(outputs)
 
 

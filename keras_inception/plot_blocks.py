@@ -12,6 +12,7 @@ from keras import layers
 
 from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization, channel_axis
 from keras_inception.graph import BlockRow, block_table, parents
+from keras_inception.naming import is_aux_head, is_shuffle
 
 OP_GAP = 14
 CARD_TOP, CARD_BOTTOM, CARD_SIDE, LANE = 34, 32, 22, 25  # of a card: around its branches, and for each one
@@ -146,8 +147,7 @@ def read_card(model: keras.Model, row: BlockRow) -> Card:
     ordered = [box for _, box in sorted(boxes.items(), key=lambda item: _natural(item[0]))]
     _assign_lanes(ordered)
     ordered.sort(key=lambda box: (box.lane, box.column))
-    is_head = isinstance(model.output, dict) and row.name in model.output and row.name != "predictions"
-    return Card([row.name], row, ordered, merge, identity, tap=outside if is_head else "")
+    return Card([row.name], row, ordered, merge, identity, tap=outside if is_aux_head(row.name) else "")
 
 
 def _assign_lanes(boxes: Sequence[Box]) -> None:
@@ -196,7 +196,7 @@ def _label(layer: layers.Layer) -> tuple[str, str] | None:
             return "LRN", "pool"
         case ChannelShuffle():
             return "shuffle", "pool"
-        case layers.Reshape() if layer.name.endswith("_shuffle"):
+        case layers.Reshape() if is_shuffle(layer.name):
             return "shuffle", "pool"
     return None
 

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,47 @@ def test_a_file_imports_only_what_its_room_may(room: str, path: Path):
         assert {name for name in own if not within(name, room)} <= public
     if within(module, "keras_inception.models"):
         assert not [name for name in own if within(name, "keras_inception.weights")]
+
+
+# A room's own rooms and files, in the one order in which they import from each other.
+ORDERS = {
+    "keras_inception.training": [
+        *("files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report"),
+        *("training", "tuning"),
+    ],
+    "keras_inception.tflite": [
+        *("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "exporting"),
+    ],
+}
+
+
+@pytest.mark.parametrize("room", ORDERS)
+def test_inside_a_room_imports_point_one_way(room: str):
+    graph = imports_inside(room)
+    parts = {module: module.removeprefix(f"{room}.").partition(".")[0] for module in graph}
+    assert set(parts.values()) == set(ORDERS[room])
+    for module, read in graph.items():
+        later = ORDERS[room][ORDERS[room].index(parts[module]) + 1 :]
+        assert not [name for name in read if parts[name] in later], module
+
+
+@pytest.mark.parametrize(
+    ("room", "package"), [*((room, room) for room in ORDERS), ("keras_inception", "keras_inception.weights")]
+)
+def test_inside_a_package_no_imports_go_round(room: str, package: str):
+    graph = {module: read for module, read in imports_inside(room).items() if within(module, package)}
+    TopologicalSorter({module: read & set(graph) for module, read in graph.items()}).prepare()  # raises CycleError
+
+
+def imports_inside(room: str) -> dict[str, set[str]]:
+    """Which of its other files each file of a room imports, inside functions too; the room's own door left out."""
+    modules = {module_name(room, path): path for path in sorted(ROOMS[room].rglob("*.py"))}
+    del modules[room]
+    graph = {}
+    for module, path in modules.items():
+        owners = {name if name in modules else name.rpartition(".")[0] for name in imports(path, module)}
+        graph[module] = {owner for owner in owners if owner in modules and owner != module}
+    return graph
 
 
 def loaded_after(code: str) -> set[str]:

@@ -7,31 +7,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_inception.tflite.deployment import deploy
-    from keras_inception.tflite.errors import ExportError
-    from keras_inception.tflite.exporting import Export, export
-    from keras_inception.tflite.metadata import About
-    from keras_inception.tflite.prediction import Prediction, Predictor
-    from keras_inception.tflite.proof import Limits, Proof, Row
-    from keras_inception.tflite.runtime import LiteRTModel
-    from keras_inception.tflite.timing import Timing, benchmark
-    from keras_inception.tflite.verification import verify
+    from .errors import ExportError
+    from .exporting import export
+    from .files.metadata import About
+    from .folder import Export
+    from .network.deploying import deploy
+    from .proving.limits import Limits, Proof, Row
+    from .proving.verification import verify
+    from .running.litert import LiteRTModel
+    from .running.prediction import Prediction, Predictor
+    from .running.timing import Timing, benchmark
+
+# Each imports from those before it only; a test holds it.
+ROOMS = ("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "exporting")
 
 _MODULES = {
-    "About": "metadata",
-    "Export": "exporting",
+    "About": "files.metadata",
+    "Export": "folder",
     "ExportError": "errors",
-    "Limits": "proof",
-    "LiteRTModel": "runtime",
-    "Prediction": "prediction",
-    "Predictor": "prediction",
-    "Proof": "proof",
-    "Row": "proof",
-    "Timing": "timing",
-    "benchmark": "timing",
-    "deploy": "deployment",
+    "Limits": "proving.limits",
+    "LiteRTModel": "running.litert",
+    "Prediction": "running.prediction",
+    "Predictor": "running.prediction",
+    "Proof": "proving.limits",
+    "Row": "proving.limits",
+    "Timing": "running.timing",
+    "benchmark": "running.timing",
+    "deploy": "network.deploying",
     "export": "exporting",
-    "verify": "verification",
+    "verify": "proving.verification",
 }
 
 __all__ = [

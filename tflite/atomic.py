@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_inception.tflite.errors import ExportError
+from .errors import ExportError
 
 if sys.platform != "win32":
     import fcntl

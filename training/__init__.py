@@ -7,30 +7,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_inception.training.config import TrainConfig
-    from keras_inception.training.evaluation import Evaluation, evaluate
-    from keras_inception.training.fit import CheckpointError, DivergedError, resume, train
-    from keras_inception.training.packing import pack
-    from keras_inception.training.recipes import list_recipes, load_recipe
-    from keras_inception.training.run import Run
-    from keras_inception.training.scanning import Scan, scan
-    from keras_inception.training.stored import write_arrays
+    from .config import TrainConfig
+    from .data.arrays import write_arrays
+    from .data.packing import pack
+    from .data.scanning import Scan, scan
+    from .evaluation.evaluate import evaluate
+    from .evaluation.result import Evaluation
+    from .recipes import list_recipes, load_recipe
+    from .runs.run import Run
+    from .training import CheckpointError, DivergedError, resume, train
 
 _MODULES = {
-    "CheckpointError": "fit",
-    "DivergedError": "fit",
-    "Evaluation": "evaluation",
-    "Run": "run",
-    "Scan": "scanning",
+    "CheckpointError": "training",
+    "DivergedError": "training",
+    "Evaluation": "evaluation.result",
+    "Run": "runs.run",
+    "Scan": "data.scanning",
     "TrainConfig": "config",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.evaluate",
     "list_recipes": "recipes",
     "load_recipe": "recipes",
-    "pack": "packing",
-    "resume": "fit",
-    "scan": "scanning",
-    "train": "fit",
-    "write_arrays": "stored",
+    "pack": "data.packing",
+    "resume": "training",
+    "scan": "data.scanning",
+    "train": "training",
+    "write_arrays": "data.arrays",
 }
 
 __all__ = [

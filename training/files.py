@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_half_written(*folders: Path) -> None:
+    """Removes what `write_atomically` of a killed process left in folders, and nothing else."""
+    for folder in folders:
+        for path in folder.glob(".*"):
+            if re.fullmatch(r"\.[^.].*\.\d+(\.\w+)?", path.name) and path.is_file():
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -54,12 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # whoever read the output has enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except ModuleNotFoundError as error:
-            extra = _EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None:
-                raise
-            return _fail(f"This needs {error.name}: pip install 'keras-inception[{extra}]'.")
-        except (ValueError, OSError, MemoryError) as error:
+        except Exception as error:  # whatever a user mistypes or brings ends in a sentence
             return _fail(_sentence(error))
 
 
@@ -76,6 +71,10 @@ def _fail(sentence: str, code: int = 1) -> int:
 
 def _sentence(error: Exception) -> str:
     """Say an error in one line: an operating system's error as its file and reason, any other as its own text."""
+    if isinstance(error, ModuleNotFoundError):
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is not None:
+            return f"This needs {error.name}: pip install 'keras-inception[{extra}]'."
     if isinstance(error, MemoryError):
         return "The memory is not enough: try a smaller batch or image size."
     if isinstance(error, OSError) and error.strerror:

@@ -7,8 +7,7 @@ functions that use them, so that help costs no import of TensorFlow.
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +27,7 @@ from keras_inception.cli.arguments import (
     by_default,
     registry,
 )
-from keras_inception.cli.common import need_tensorflow
+from keras_inception.cli.common import DEFAULT_RECIPE, PROGRAM, need_tensorflow, parse, recipe_in
 from keras_inception.cli.deployment import EXPORT, export_run
 from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
@@ -36,30 +35,28 @@ from keras_inception.cli.training import new_folder, train_command
 from keras_inception.cli.tuning import tune_command
 from keras_inception.training.recipes import load_recipe
 
-DEFAULT_RECIPE = "digits"
 USAGE_ERROR = 2
 
 
 def command_line(arguments: Sequence[str]) -> int:
-    """Parse the arguments, run the sub-command that they name, and return its exit code."""
+    """Parse the arguments, run the sub-command that they name, and return its exit code.
+
+    The parser of no other sub-command is made: `train` and `tune` have an option for every field of a recipe.
+    """
+    name = arguments[0] if arguments else ""
+    if name == "--version":
+        print(f"{PROGRAM} {ki.__version__}")
+        return 0
+    if name in FOR_A_RECIPE:
+        return parse(FOR_A_RECIPE[name](recipe_in(arguments), arguments), arguments)
+    plain = {function.__name__: function for function in SUB_COMMANDS}
+    if name in plain:
+        return parse(plain[name], arguments)
     app = SubcommandApp()
-    train, tune = train_command(_recipe_in(arguments), arguments), tune_command(_recipe_after("tune", arguments))
-    about_networks = (networks.models, networks.summary, networks.plot, networks.weights, networks.convert)
-    about_files = (deployment.export, deployment.verify, deployment.benchmark)
-    for sub_command in (
-        *about_networks,
-        data.scan,
-        data.pack,
-        train,
-        tune,
-        evaluate,
-        predict,
-        *about_files,
-        quickstart,
-    ):
-        app.command(sub_command)
+    for function in (*(make(DEFAULT_RECIPE, ()) for make in FOR_A_RECIPE.values()), *SUB_COMMANDS):
+        app.command(function)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
-    code = app.cli(prog="keras-inception", description=description, args=list(arguments), registry=registry())
+    code = app.cli(prog=PROGRAM, description=description, args=list(arguments), registry=registry())
     return code or 0
 
 
@@ -182,19 +179,11 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
     return 0 if proof.passed else 1
 
 
-def _recipe_in(arguments: Sequence[str]) -> str:
-    """Find the recipe that the arguments name, before they are parsed: it decides the defaults that parsing needs."""
-    for option, value in pairwise([*arguments, ""]):
-        if option == "--recipe":
-            return value
-        if option.startswith("--recipe="):
-            return option.partition("=")[2]
-    return DEFAULT_RECIPE
-
-
-def _recipe_after(sub_command: str, arguments: Sequence[str]) -> str:
-    """Likewise, of a sub-command whose first argument names it."""
-    for before, value in pairwise(arguments):
-        if before == sub_command:
-            return DEFAULT_RECIPE if value.startswith("-") else value
-    return DEFAULT_RECIPE
+SUB_COMMANDS: tuple[Callable[..., int | None], ...] = (
+    networks.models, networks.summary, networks.plot, networks.weights, networks.convert, data.scan, data.pack,
+    evaluate, predict, deployment.export, deployment.verify, deployment.benchmark, quickstart,
+)  # fmt: skip
+FOR_A_RECIPE: dict[str, Callable[[str, Sequence[str]], Callable[..., int]]] = {
+    "train": train_command,
+    "tune": tune_command,
+}

@@ -1,8 +1,36 @@
-"""What several commands share: the choice of the backend, and commands spelled out for the terminal."""
+"""What several commands share: how they are parsed, the choice of the backend, commands to be copied."""
 
 import os
 import shlex
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+
+import tyro
+
+from keras_inception.cli.arguments import registry
+
+PROGRAM, DEFAULT_RECIPE = "keras-inception", "digits"
+
+
+def parse(function: Callable[..., int | None], arguments: Sequence[str]) -> int:
+    """Run a sub-command, which the first argument names, as the others say; return its exit code."""
+    name, *rest = arguments
+    return tyro.cli(function, prog=f"{PROGRAM} {name}", args=rest, registry=registry()) or 0
+
+
+def recipe_in(arguments: Sequence[str]) -> str:
+    """Find the recipe that a command line names before it is parsed, since its values are the defaults of the options.
+
+    It is found by `--recipe`, or as the word that follows `tune`. Whoever parses looks again: it may stand elsewhere.
+    """
+    for option, value in pairwise([*arguments, ""]):
+        if option == "--recipe" and value:
+            return value
+        if option.startswith("--recipe="):
+            return option.partition("=")[2]
+    named = arguments[:1] == ["tune"] and len(arguments) > 1 and not arguments[1].startswith("-")
+    return arguments[1] if named else DEFAULT_RECIPE
 
 
 def need_tensorflow() -> None:
@@ -14,4 +42,4 @@ def need_tensorflow() -> None:
 
 def command(*words: str | Path) -> str:
     """Spell a `keras-inception` command out so that it can be copied into a shell."""
-    return shlex.join(["keras-inception", *map(str, words)])
+    return shlex.join([PROGRAM, *map(str, words)])

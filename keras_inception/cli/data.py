@@ -17,7 +17,7 @@ from keras_inception.cli import tables
 from keras_inception.cli.arguments import Json
 
 if TYPE_CHECKING:
-    from keras_inception.training.scanning import Scan
+    from keras_inception.training.data.scanning import Scan
 
 NAMED = 20
 
@@ -36,7 +36,7 @@ def scan(folder: Folder, /, large: float = 50.0, json: Json = False) -> int:
         large: Megapixels above which an image is noted as large.
         json: Print JSON instead of tables: every file.
     """
-    from keras_inception.training import scanning as room
+    from keras_inception.training.data import scanning as room
 
     result = room.scan(folder, large_megapixels=large, track=_tracked("looking at images"))
     if json:

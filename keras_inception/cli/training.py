@@ -93,7 +93,7 @@ def _need_backend() -> None:
 def _launch(workers: int, arguments: Sequence[str], more: Sequence[str]) -> int:
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise ValueError(f"--workers needs KERAS_BACKEND=tensorflow. Received: {os.environ['KERAS_BACKEND']}")
-    from keras_inception.training.launch import launch
+    from keras_inception.training.engine.launch import launch
 
     kept, rest = [], iter(arguments)
     for argument in rest:

@@ -1,7 +1,7 @@
 """The sub-command tune."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from keras_inception.cli import tables
 from keras_inception.cli.arguments import by_default
-from keras_inception.cli.common import command, need_tensorflow
+from keras_inception.cli.common import command, need_tensorflow, parse
 from keras_inception.cli.training import new_folder, with_options
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 Recipe = Positional[Annotated[str, arg(metavar="RECIPE")]]
 
 
-def tune_command(name: str) -> Callable[..., int]:
+def tune_command(name: str, arguments: Sequence[str], *, again: bool = False) -> Callable[..., int]:
     """Make the tune command; the recipe's values are the defaults that its help shows.
 
     Args:
         name: Name of the recipe.
+        arguments: The command line, which is parsed again where it turns out to name another recipe.
+        again: That has happened.
     """
     defaults, plain = dataclasses.replace(load_recipe(name), recipe=name), SearchConfig()
 
@@ -41,6 +43,11 @@ def tune_command(name: str) -> Callable[..., int]:
         workers: int = 1,
         json: FlagCreatePairsOff[bool] = False,
     ) -> int:
+        asked = recipe if recipe != name else config.recipe
+        if asked != name:  # it stands behind an option; its values are the defaults of all others
+            if again:
+                raise ValueError(f"A search starts from one recipe. Received: {name} and {asked}")
+            return parse(tune_command(asked, arguments, again=True), arguments)
         kept = resume or best
         if kept is not None and (
             (output is not None and not best) or config != defaults or search != plain or recipe != name

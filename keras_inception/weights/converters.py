@@ -28,7 +28,7 @@ def recognise(slots: list[Slot], file: WeightsFile) -> Converter:
     Raises:
         WeightsError: None finds any.
     """
-    candidates = [own_converter(slots), *converters().values()]
+    candidates = [own_converter(slots, file.tensors), *converters().values()]
     best = max(candidates, key=lambda converter: matcher.coverage(slots, file.tensors, converter))
     if not matcher.coverage(slots, file.tensors, best):
         names = ", ".join(repr(name) for name in list(file.tensors)[:3]) or "no tensors"

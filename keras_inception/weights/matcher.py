@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_inception.naming import head_of, is_classifier, is_head
 from keras_inception.weights.errors import WeightsError
 from keras_inception.weights.layouts import Converter, Transform
 from keras_inception.weights.slots import Slot
@@ -139,22 +140,12 @@ def _check_shape(slot: Slot, source: str, tensor: FileTensor, transform: Transfo
         )
 
 
-def is_classifier(layer: str) -> bool:
-    """Whether a layer of ours belongs to a classifier, main or auxiliary."""
-    return layer.split("_")[0] in ("predictions", "aux", "aux1", "aux2")
-
-
-def _in_head(layer: str) -> bool:
-    """Whether a model without its top may lack the layer: a classifier's, or the bottleneck before it."""
-    return is_classifier(layer) or layer.startswith("embedding")
-
-
 def _is_idle(name: str, wanted: list[Slot], converter: Converter) -> bool:
     """Whether a tensor is of no use for good reasons: a counter, a constant, or part of a head the model lacks."""
     if converter.layout.ignored.search(name) or converter.constants.search(name):
         return True
     filled = {slot.layer for slot in wanted}
-    idle = (theirs for ours, theirs in converter.modules.items() if _in_head(ours) and ours not in filled)
+    idle = (theirs for ours, theirs in converter.modules.items() if is_head(ours) and ours not in filled)
     return any(
         name.startswith(module) and not name[len(module)].isalnum() for module in idle if len(name) > len(module)
     )
@@ -162,8 +153,8 @@ def _is_idle(name: str, wanted: list[Slot], converter: Converter) -> bool:
 
 def _missing_sentence(missing: list[tuple[Slot, list[str]]], converter: Converter) -> str:
     slot, names = missing[0]
-    if all(_in_head(slot.layer) for slot, _ in missing):
-        heads = ", ".join(sorted({repr(slot.layer.split("_")[0]) for slot, _ in missing}))
+    if all(is_head(slot.layer) for slot, _ in missing):
+        heads = ", ".join(sorted({repr(head_of(slot.layer)) for slot, _ in missing}))
         return (
             f"The file, read as {converter.name}, has no weights for the classifiers {heads} of the model: build it "
             f"without them, or load the trunk alone with trunk_only=True. Received: no {slot.path!r}."

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
+from keras_inception.naming import is_head
 from keras_inception.weights.errors import WeightsError
 from keras_inception.weights.layouts import Converter, Layout
 from keras_inception.weights.matcher import Step
@@ -33,9 +34,14 @@ def _short(tensors: FileTensors) -> FileTensors:
 LAYOUT = Layout(name="keras-inception", suffixes=_suffixes, view=_short)
 
 
-def own_converter(model_slots: list[Slot]) -> Converter:
-    """The converter of files of ours, and of those that Keras writes of our models: layers keep their names."""
-    return Converter("keras-inception", LAYOUT, {slot.layer: slot.layer.partition(".")[0] for slot in model_slots})
+def own_converter(model_slots: list[Slot], tensors: FileTensors) -> Converter:
+    """The converter of files of ours, and of those that Keras writes of our models: layers keep their names.
+
+    Heads of the file that the model lacks are known, too: a network with heads is deployed or fine-tuned without.
+    """
+    heads = {layer for layer in (name.partition("/")[0] for name in _short(tensors)) if is_head(layer)}
+    modules = dict.fromkeys(heads) | {slot.layer: slot.layer.partition(".")[0] for slot in model_slots}
+    return Converter("keras-inception", LAYOUT, {layer: module or layer for layer, module in modules.items()})
 
 
 class ContentHash:

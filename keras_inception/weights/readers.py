@@ -166,15 +166,23 @@ def _read_hdf5(path: Path) -> Iterator[tuple[FileTensors, dict[str, str]]]:
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)
         tensors = {}
-        for name, dataset, layer in _datasets(h5py, root):
+        for name, dataset, layer in _datasets(h5py, root, seen=set()):
+            if name.startswith("optimizer/") and "layers" in file:  # Keras keeps a compiled model's beside the layers
+                continue
             dtype = dataset.dtype.name
             tensors[_hdf5_name(name, layer)] = FileTensor(dataset.shape, dtype, partial(dataset.__getitem__, ()))
         texts = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
         yield tensors, texts
 
 
-def _datasets(h5py: Any, group: Any, prefix: str = "", layer: str = "") -> Iterator[tuple[str, Any, str]]:
+def _datasets(
+    h5py: Any, group: Any, prefix: str = "", layer: str = "", *, seen: set[int]
+) -> Iterator[tuple[str, Any, str]]:
     """The datasets under a group, with the name that Keras 3 notes for their layer; links are not followed."""
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:  # groups that hold one another twice over take for ever to walk
+        raise WeightsError(f"A group of a weights file stands in one place. Received: {prefix!r} in a second one.")
+    seen.add(address)
     for key in group:
         name = f"{prefix}{key}"
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
@@ -182,7 +190,7 @@ def _datasets(h5py: Any, group: Any, prefix: str = "", layer: str = "") -> Itera
         item = group[key]
         if isinstance(item, h5py.Group):
             noted = item.attrs.get("name")
-            yield from _datasets(h5py, item, name + "/", noted if isinstance(noted, str) else layer)
+            yield from _datasets(h5py, item, name + "/", noted if isinstance(noted, str) else layer, seen=seen)
             continue
         if item.external or item.is_virtual:
             raise WeightsError(f"A weights file in HDF5 holds its own data. Received: {name!r} lies in another file.")

@@ -93,7 +93,7 @@ def test_the_recipe_decides_the_defaults_that_help_shows(command: Command):
 
 def test_modes_are_those_that_the_export_knows():
     from keras_inception.cli.arguments import Mode
-    from keras_inception.tflite.quantize import MODES
+    from keras_inception.tflite.files.modes import MODES
 
     assert get_args(Mode) == tuple(MODES)
 
@@ -358,3 +358,44 @@ def test_debug_shows_where(command: Command, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("KERAS_INCEPTION_DEBUG", "1")
     with pytest.raises(ValueError, match="inceptoin_v1"):
         main(["summary", "inceptoin_v1"])
+
+
+# ---------------------------------------------------------------------------------------- which recipe, which command
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["tune", "flowers17"], ["tune", "--max-trials", "2", "flowers17"], ["tune", "--recipe", "flowers17"]],
+    ids=["first", "behind an option", "by --recipe"],
+)
+def test_a_search_is_around_the_recipe_that_was_asked_for(command: Command, monkeypatch, arguments: list[str]):
+    from keras_inception.training import load_recipe, tuning
+
+    searched = []
+
+    def stop(config, *_: object, **__: object) -> None:
+        searched.append(config)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(tuning, "tune", stop, raising=False)
+    assert_one_sentence(command(*arguments), "enough")
+    assert searched == [load_recipe("flowers17")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tune", "--max-trials", "2", "nosuch"], ["A recipe is one of", "nosuch"]),
+        (["tune", "--recipe", "cifar10", "flowers17"], ["one recipe", "cifar10", "flowers17"]),
+        (["predict", "tune", "cat.jpg"], ["A run folder holds", "tune"]),
+        (["summary", "inception_v1", "--options", "alhpa=0.5"], ["alhpa"]),
+        (["summary", "inception_v1", "--options", "classes=5"], ["classes"]),
+    ],
+)
+def test_whatever_is_mistyped_ends_in_a_sentence(command: Command, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert_one_sentence(command(*arguments), *words)
+
+
+def test_the_version(command: Command):
+    assert command("--version") == (0, f"keras-inception {ki.__version__}\n", "")

@@ -29,8 +29,9 @@ from rich.console import Console
 from training_helpers import tiny_config
 
 from keras_inception import registry
-from keras_inception.training import checkpoints, resume, train
+from keras_inception.training import resume, train
 from keras_inception.training.config import CheckpointConfig
+from keras_inception.training.engine import checkpoints
 
 
 def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_heads):

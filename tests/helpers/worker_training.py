@@ -35,7 +35,9 @@ def main(kind: str, folder: Path) -> None:
     import killed_training
     import tensorflow as tf
 
-    from keras_inception.training import callbacks, distribution, fit
+    from keras_inception.training import training as fit
+    from keras_inception.training.engine import devices as distribution
+    from keras_inception.training.engine import watching
 
     if kind == "devices":
         tf.config.set_logical_device_configuration(
@@ -52,7 +54,7 @@ def main(kind: str, folder: Path) -> None:
         pipeline=dataclasses.replace(base.pipeline, batch_size=128),
     )
     means: list[float] = []
-    original = callbacks.StopOnNaN.on_train_batch_end
+    original = watching.StopOnNaN.on_train_batch_end
 
     def note(self, batch, logs=None):
         means.append(logs["loss"])
@@ -60,7 +62,7 @@ def main(kind: str, folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         original(self, batch, logs)
 
-    callbacks.StopOnNaN.on_train_batch_end = note
+    watching.StopOnNaN.on_train_batch_end = note
     killed_training.tiny_network = without_dropout(killed_training.tiny_network)
     sys.modules["killed_training"] = killed_training
     run = folder / "run"
@@ -74,7 +76,7 @@ def main(kind: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "workers" and "TF_CONFIG" not in os.environ:
-        from keras_inception.training.launch import launch
+        from keras_inception.training.engine.launch import launch
 
         sys.exit(launch(2, [sys.executable, *sys.argv]))
     main(sys.argv[1], Path(sys.argv[2]))

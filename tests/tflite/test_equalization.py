@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from tflite_helpers import answers, digits
 
-from keras_inception.tflite.equalization import equalize_channels
-from keras_inception.tflite.quantize import convert
-from keras_inception.tflite.rounding import compensate_rounding
-from keras_inception.tflite.saving import trace
-from keras_inception.tflite.selective import opened
+from keras_inception.tflite.files.converting import convert
+from keras_inception.tflite.files.tracing import trace
+from keras_inception.tflite.network.equalization import equalize_channels
+from keras_inception.tflite.network.rounding import compensate_rounding
+from keras_inception.tflite.running.litert import opened
 
 IMAGES = digits()[0]
 

@@ -15,8 +15,9 @@ import tensorflow as tf
 from tflite_helpers import CLASSES, answers, digits, fitted, narrow, tiny, trained, two_headed
 
 import keras_inception.tflite as kt
-from keras_inception.tflite.exporting import Export, sha256
-from keras_inception.tflite.runtime import LiteRTModel, open_saved_model
+from keras_inception.tflite.folder import Export, sha256
+from keras_inception.tflite.running.litert import LiteRTModel
+from keras_inception.tflite.running.others import open_saved_model
 
 IMAGES, LABELS = digits()
 TEST = [(IMAGES[start : start + 64], LABELS[start : start + 64]) for start in (1400, 1464, 1528)]
@@ -113,7 +114,7 @@ def test_the_saved_model_takes_any_batch_and_encoded_files(exported: Export):
 @pytest.mark.parametrize("size", [(50, 80), (100, 33), (20, 31), (32, 32)])
 def test_encoded_files_are_prepared_as_training_prepares_them(small: Export, size: tuple[int, int]):
     from keras_inception.training.config import ModelConfig, TrainConfig
-    from keras_inception.training.pipeline import prepare
+    from keras_inception.training.pipeline.preparing import prepare
 
     picture = np.random.default_rng(0).integers(0, 256, (*size, 1), dtype=np.uint8)
     prepared = prepare(tf.constant(picture), TrainConfig(model=ModelConfig(image_size=32, channels=1)))

@@ -9,7 +9,8 @@ from tflite_helpers import CLASSES, answers, digits, tiny, two_headed
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception.tflite.runtime import LiteRTModel, custom_operators, operators
+from keras_inception.tflite.files.flatbuffer import custom_operators, operators
+from keras_inception.tflite.running.litert import LiteRTModel
 
 IMAGES, LABELS = digits()
 
@@ -80,8 +81,8 @@ def test_one_step_of_a_learning_file_is_gradient_descent(tmp_path: Path):
 @pytest.mark.slow
 def test_an_app_teaches_released_weights_its_own_flowers(shared: Path, tmp_path: Path):
     """MobileNetV2's trunk, five of the 17 flowers, 24 photographs of each, four times over in small steps."""
-    from keras_inception.tflite.pictures import fit
-    from keras_inception.training.images import decode_bytes
+    from keras_inception.tflite.pictures.fitting import fit
+    from keras_inception.training.data.decode import decode_bytes
 
     classes = sorted(path.name for path in (shared / "data/flowers17/train").iterdir())[:5]
 

@@ -15,8 +15,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_helpers import CLASSES, answers, digits, tiny
 
 import keras_inception.tflite as kt
-from keras_inception.tflite.metadata import labels_of
-from keras_inception.tflite.runtime import LiteRTModel
+from keras_inception.tflite.files.metadata import labels_of
+from keras_inception.tflite.running.litert import LiteRTModel
 
 IMAGES, _ = digits()
 ABOUT = kt.About(version="2.1", licence="Apache-2.0", author="The authors", description="Tells digits apart.")

@@ -11,7 +11,7 @@ from tflite_helpers import answers, fit_batch_norms
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception.tflite.runtime import LiteRTModel
+from keras_inception.tflite.running.litert import LiteRTModel
 
 CASES = {name: (name, {}) for name in ki.list_models()} | {
     "inception_v1 with LRN": ("inception_v1", {"variant": "paper"})

@@ -27,7 +27,7 @@ def predictor() -> kt.Predictor:
 
 def prepared(picture: np.ndarray) -> np.ndarray:
     from keras_inception.training.config import ModelConfig, TrainConfig
-    from keras_inception.training.pipeline import prepare
+    from keras_inception.training.pipeline.preparing import prepare
 
     return prepare(tf.constant(picture), TrainConfig(model=ModelConfig(image_size=32, channels=1))).numpy()
 
@@ -127,7 +127,7 @@ def test_no_pictures_are_no_predictions(predictor: kt.Predictor):
 
 def test_a_central_crop_is_the_same_in_training_saved_model_and_predictor(tmp_path: Path):
     from keras_inception.training.config import ModelConfig, PipelineConfig, TrainConfig
-    from keras_inception.training.pipeline import prepare
+    from keras_inception.training.pipeline.preparing import prepare
 
     picture = np.random.default_rng(0).integers(0, 256, (90, 70, 1), dtype=np.uint8)
     encoded = tf.io.encode_png(picture).numpy()

@@ -9,8 +9,8 @@ from tflite_helpers import answers
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception.tflite.pictures import Fitting, decode
-from keras_inception.tflite.runtime import LiteRTModel
+from keras_inception.tflite.pictures.fitting import Fitting, decode
+from keras_inception.tflite.running.litert import LiteRTModel
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ import pytest
 from tflite_helpers import answers, digits, fitted
 
 import keras_inception.tflite as kt
-from keras_inception.tflite.quantize import convert
-from keras_inception.tflite.rounding import compensate_rounding
-from keras_inception.tflite.saving import trace
-from keras_inception.tflite.selective import opened
+from keras_inception.tflite.files.converting import convert
+from keras_inception.tflite.files.tracing import trace
+from keras_inception.tflite.network.rounding import compensate_rounding
+from keras_inception.tflite.running.litert import opened
 
 IMAGES = digits()[0]
 

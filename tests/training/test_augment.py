@@ -8,12 +8,12 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 from training_helpers import tiny_config
 
-from keras_inception.training import randaugment as ra
-from keras_inception.training.augment import crop_window, draws_needed, vary
 from keras_inception.training.config import AugmentConfig
-from keras_inception.training.images import cut, decode_bytes, decode_bytes_window
-from keras_inception.training.order import Order, indexed_batches, shuffled, uniforms
-from keras_inception.training.pipeline import prepare
+from keras_inception.training.data.decode import cut, decode_bytes, decode_bytes_window
+from keras_inception.training.data.order import Order, indexed_batches, shuffled, uniforms
+from keras_inception.training.pipeline import randaugment as ra
+from keras_inception.training.pipeline.augment import crop_window, draws_needed, vary
+from keras_inception.training.pipeline.preparing import prepare
 
 SEED = tf.constant([3, 4], tf.int64)
 

@@ -79,7 +79,7 @@ def test_what_is_no_configuration_is_refused_in_one_sentence(text, message):
             {"model": ModelConfig(channels=1), "pipeline": PipelineConfig(augment=AugmentConfig(hue=0.1))},
             r"augment.hue needs colour images \(model.channels 3\). Received: 0.1 with 1 channel",
         ),
-        ({"model": ModelConfig(alpha=0)}, "model.alpha must be at least"),
+        ({"model": ModelConfig(alpha=0)}, "model.alpha must be more than 0"),
         ({"pipeline": PipelineConfig(validation_share=1)}, "validation_share must be between 0.001 and 0.9"),
         (
             {"pipeline": PipelineConfig(augment=AugmentConfig(crop_padding=224))},

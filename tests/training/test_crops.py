@@ -10,12 +10,14 @@ import pytest
 import tensorflow as tf
 from training_helpers import tiny_config, write_digits
 
-from keras_inception.training import Run, evaluate, run_folder
+from keras_inception.training import Run, evaluate
 from keras_inception.training.config import ModelConfig, TrainConfig
-from keras_inception.training.crops import CROPS, crops
-from keras_inception.training.evaluation import predict, summarise
-from keras_inception.training.objective import build_model
-from keras_inception.training.sources import open_splits
+from keras_inception.training.data.sources import open_splits
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.evaluation.evaluate import predict
+from keras_inception.training.evaluation.result import summarise
+from keras_inception.training.pipeline.crops import CROPS, crops
+from keras_inception.training.runs import folder as run_folder
 
 SIZE = 14
 
@@ -86,7 +88,8 @@ def runs(tmp_path_factory):
     for seed in (0, 1):
         keras.utils.set_random_seed(seed)
         folder = tmp_path_factory.mktemp("runs") / "run"
-        run = run_folder.begin(folder, config, splits)
+        run = Run(folder, config, splits.class_names, splits)
+        run_folder.begin(run)
         model = build_model(config, 3)
         for pixels, _ in run.batches("train", batch_size=100):
             model(pixels, training=True)  # statistics for the batch norms: else all classes would be equally likely

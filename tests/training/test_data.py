@@ -8,9 +8,11 @@ import tensorflow as tf
 from PIL import Image
 from training_helpers import tiny_config, with_pipeline, write_digits
 
+from keras_inception.training import scan
 from keras_inception.training.config import AugmentConfig
-from keras_inception.training.pipeline import evaluation_batches, prepare, training_batches
-from keras_inception.training.sources import describe, open_labelled, open_splits
+from keras_inception.training.data.sources import describe, open_labelled, open_splits
+from keras_inception.training.pipeline.preparing import evaluation_batches, prepare
+from keras_inception.training.pipeline.training import training_batches
 
 
 def all_batches(dataset):
@@ -60,6 +62,54 @@ def test_named_validation_and_test_folders_are_used_as_they_are(tmp_path):
         write_digits(tmp_path / name, each=each)
     splits = open_splits(tiny_config(f"folder:{tmp_path}"))
     assert [len(splits[name].labels) for name in ("train", "validation", "test")] == [18, 9, 6]
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "valid", "test"), ("Train", "Validation", "Test"), ("training", "eval", "testing")]
+)
+def test_parts_are_known_by_the_names_that_other_tools_give_them(tmp_path, names):
+    for name, each in zip(names.split(), (6, 3, 2), strict=True):
+        write_digits(tmp_path / name, each=each)
+    splits = open_splits(tiny_config(f"folder:{tmp_path}"))
+    assert [len(splits[name].labels) for name in ("train", "validation", "test")] == [18, 9, 6]
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("train", "val", "valid"), "one part for validation. Received: 'val', 'valid'"),
+        (("val", "test"), "there must be train/"),
+        (("train", "unlabelled"), "may hold images. Received: 'unlabelled'"),
+    ],
+)
+def test_images_that_no_part_would_use_are_named(tmp_path, folders, message):
+    for name in folders:
+        write_digits(tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        open_splits(tiny_config(f"folder:{tmp_path}"))
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    write_digits(tmp_path, classes=3)
+    (tmp_path / "digit_1").rename(tmp_path / "train")
+    assert open_splits(tiny_config(f"folder:{tmp_path}")).class_names == ["digit_0", "digit_2", "train"]
+
+
+def test_images_in_nested_folders_are_used_as_scan_counts_them(tmp_path):
+    write_digits(tmp_path, classes=2, each=12)
+    for label in range(2):
+        deep = tmp_path / f"digit_{label}" / "more" / "still"
+        deep.mkdir(parents=True)
+        for image in sorted((tmp_path / f"digit_{label}").glob("*.png"))[:6]:
+            image.rename(deep / image.name)
+    (tmp_path / "digit_0" / ".hidden").mkdir()
+    (tmp_path / "digit_0" / ".hidden" / "not.png").write_bytes(b"")
+    (tmp_path / "digit_1" / "round").symlink_to(tmp_path / "digit_1")
+    splits = open_splits(tiny_config(f"folder:{tmp_path}"))
+    parts = [splits[name] for name in ("train", "validation", "test")]
+    assert sum(len(part.labels) for part in parts) == 24 == scan(tmp_path).usable
+    for part in parts:
+        assert all(f"/digit_{label}/" in name for name, label in zip(part.names, part.labels, strict=True))
 
 
 def test_test_data_is_taken_from_its_own_place_with_labels_by_name(tmp_path):

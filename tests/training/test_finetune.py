@@ -11,7 +11,7 @@ import keras_inception as ki
 from keras_inception import weights
 from keras_inception.training import Run, load_recipe, train
 from keras_inception.training.config import ModelConfig, TrainConfig
-from keras_inception.training.objective import build_model
+from keras_inception.training.engine.network import build_model
 
 SMALL = ModelConfig(name="mobilenet_v1", alpha=0.25, aux_heads=False, image_size=16, options={"stem": "low_resolution"})
 

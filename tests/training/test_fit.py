@@ -15,11 +15,13 @@ import tensorflow as tf
 from rich.console import Console
 from training_helpers import tiny_config, write_digits
 
-from keras_inception.training import DivergedError, Run, TrainConfig, evaluate, train
+from keras_inception.training import DivergedError, Run, TrainConfig, evaluate, resume, train
 from keras_inception.training.config import OptimizerConfig
-from keras_inception.training.evaluation import summarise
-from keras_inception.training.files import write_atomically
-from keras_inception.training.pipeline import names_of_step
+from keras_inception.training.engine.checkpoints import Place
+from keras_inception.training.engine.watching import Record, Steps, StopOnNaN
+from keras_inception.training.evaluation.result import summarise
+from keras_inception.training.files import remove_half_written, write_atomically
+from keras_inception.training.pipeline.training import names_of_step
 
 
 def quiet():
@@ -296,3 +298,61 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_checkpoints_are_whole_archives(run):
     for name in ("best", "last"):
         assert zipfile.ZipFile(run.folder / "checkpoints" / f"{name}.keras").testzip() is None
+
+
+def test_only_a_run_folder_is_overwritten(data, copy, tmp_path):
+    photos = write_digits(tmp_path / "photos")
+    before = same_files(photos)
+    with pytest.raises(ValueError, match="must be a run folder. Received: .*photos without config.json"):
+        train(tiny_config(f"folder:{photos}"), photos, overwrite=True, console=quiet())
+    assert same_files(photos) == before
+    (copy.folder / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="must hold nothing else. Received: 'notes.txt'"):
+        train(copy.config, copy.folder, overwrite=True, console=quiet())
+    assert (copy.folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_in_progress_is_not_taken_for_another(copy, tmp_path):
+    partial = tmp_path / ".new.partial"
+    shutil.copytree(copy.folder, partial)
+    (partial / "report.html").unlink()
+    with pytest.raises(ValueError, match="free of another run in progress"):
+        train(copy.config, tmp_path / "new", console=quiet())
+    shutil.copytree(partial, tmp_path / "new")
+    with pytest.raises(ValueError, match="One run at a time is resumed"):
+        resume(tmp_path / "new", console=quiet())
+    assert partial.is_dir() and (tmp_path / "new").is_dir()
+
+
+def test_only_what_was_half_written_is_removed(tmp_path):
+    kept = [".ipynb_checkpoints", ".mine", ".config.json"]
+    (tmp_path / kept[0]).mkdir()
+    for name in kept[1:]:
+        (tmp_path / name).write_text("")
+    (tmp_path / ".history.4711.csv").write_text("")
+    remove_half_written(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_the_validation_loss_leaves_the_penalty_out_with_one_head_too(data, tmp_path):
+    config = tiny_config(f"folder:{data}")
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, aux_heads=False),
+        optimizer=dataclasses.replace(config.optimizer, decay="l2", weight_decay=0.05),
+        objective=dataclasses.replace(config.objective, label_smoothing=0.0),
+    )
+    run = train(config, tmp_path / "run", console=quiet())
+    told = run.read_json("metrics.json")["validation_loss"]
+    assert told == pytest.approx(evaluate(run, split="validation").loss, rel=1e-4)
+
+
+def test_nan_is_never_the_best_nor_the_end_of_an_epoch():
+    record = Record()
+    for epoch, loss in enumerate([float("nan"), 0.5, 0.3]):
+        record.on_epoch_end(epoch, {record.loss: loss})
+    assert record.best_epoch == 3
+    stop = StopOnNaN(Steps(1, Place()), lambda: "none", lambda place: [])
+    stop.on_epoch_end(0, {"loss": 1.0, "val_loss": 2.0})
+    with pytest.raises(DivergedError, match="validation loss must stay finite.* Received: nan after epoch 2"):
+        stop.on_epoch_end(1, {"loss": 1.0, "val_loss": float("nan")})

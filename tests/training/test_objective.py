@@ -11,8 +11,9 @@ from training_helpers import tiny_config
 
 import keras_inception as ki
 from keras_inception.training.config import ObjectiveConfig, OptimizerConfig, ScheduleConfig
-from keras_inception.training.objective import build_model, make_objective
-from keras_inception.training.schedules import make_optimizer, make_schedule
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.objective import make_objective
+from keras_inception.training.engine.optimizer import make_optimizer, make_schedule
 
 
 def compiled(config, classes=10, steps_per_epoch=4, **how):
@@ -66,7 +67,7 @@ def test_without_auxiliary_heads_logs_keep_their_names():
     model, objective = compiled(config)
     images, labels = random_batch(config)
     logs = model.evaluate(images, objective.targets(labels), verbose=0, return_dict=True)
-    assert set(logs) == {"loss", "predictions_accuracy"}
+    assert set(logs) == {"loss", "predictions_accuracy", "predictions_cross_entropy"}
 
 
 def test_the_model_takes_the_configured_shape_and_momentum():

@@ -9,8 +9,9 @@ import pytest
 
 import keras_inception as ki
 from keras_inception.training import list_recipes, load_recipe, recipes
-from keras_inception.training.objective import build_model, make_objective
-from keras_inception.training.schedules import make_optimizer, make_schedule
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.objective import make_objective
+from keras_inception.training.engine.optimizer import make_optimizer, make_schedule
 
 IMAGES = 1_281_167
 IMAGENET = [name for name in list_recipes() if load_recipe(name).data == "tfds:imagenet2012"]

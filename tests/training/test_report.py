@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import keras_inception as ki
-from keras_inception.training import figures, report
-from keras_inception.training.evaluation import summarise
-from keras_inception.training.gradcam import GradCam
+from keras_inception.training.evaluation.result import summarise
+from keras_inception.training.report import figures, page, report
+from keras_inception.training.report.gradcam import GradCam
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
 
@@ -88,3 +88,10 @@ def test_the_reliability_diagram_is_drawn_for_any_confidence():
     calibration = summarise(probabilities, np.array([0, 1, 0]), list("abc"), ["x", "y"], "test").calibration
     text = figures.reliability(calibration)
     assert text.startswith("<svg")
+
+
+def test_class_names_are_drawn_as_they_are():
+    names = ["a$_$", "c$^$", "犬"]
+    with page.as_text():
+        drawn = figures.confusion(np.eye(3, dtype=int), names)
+    assert all(name in drawn for name in names)

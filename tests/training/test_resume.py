@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from killed_training import config, tiny_registered
+from repeats import REPEATS
 from rich.console import Console
 
 from keras_inception.cli import main
-from keras_inception.training import CheckpointError, callbacks, resume, train
-from keras_inception.training.checkpoints import CheckpointFolder, Place, find_damage
+from keras_inception.training import CheckpointError, resume, train
+from keras_inception.training.engine import watching
+from keras_inception.training.engine.checkpoints import CheckpointFolder, Place, find_damage
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "killed_training.py"
 TIMES = {"images_per_second", "seconds"}
@@ -104,23 +106,24 @@ def test_a_killed_run_ends_as_an_undisturbed_one(undisturbed):
 
 
 @pytest.mark.slow
-def test_twenty_runs_killed_twice_each_end_as_an_undisturbed_one(tmp_path):
-    output = train_and_kill(tmp_path, runs=20, kills=2)
-    assert output.count("killed") >= 20
-    for number in range(20):
+@pytest.mark.proof
+def test_many_runs_killed_twice_each_end_as_an_undisturbed_one(tmp_path):
+    output = train_and_kill(tmp_path, runs=REPEATS, kills=2)
+    assert output.count("killed") >= REPEATS
+    for number in range(REPEATS):
         assert_same(tmp_path / "undisturbed", tmp_path / str(number))
 
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, number: int, hook: str, step: int) -> None:
     """Sends this process a signal when a hook has run at a step, counted from the run's beginning."""
-    original = getattr(callbacks.Steps, hook)
+    original = getattr(watching.Steps, hook)
 
     def hook_and_signal(self, *arguments, **keywords):
         original(self, *arguments, **keywords)
         if self.done == step:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(callbacks.Steps, hook, hook_and_signal)
+    monkeypatch.setattr(watching.Steps, hook, hook_and_signal)
 
 
 def test_sigterm_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path, monkeypatch):

@@ -14,8 +14,8 @@ from training_helpers import tiny_config, with_pipeline, write_digits
 from keras_inception.cli import main
 from keras_inception.training import pack, scan, train
 from keras_inception.training.config import AugmentConfig
-from keras_inception.training.pipeline import evaluation_batches
-from keras_inception.training.sources import open_splits
+from keras_inception.training.data.sources import open_splits
+from keras_inception.training.pipeline.preparing import evaluation_batches
 
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:

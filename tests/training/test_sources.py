@@ -12,8 +12,9 @@ from training_helpers import tiny_config, with_pipeline
 from keras_inception.cli import main
 from keras_inception.training import pack, write_arrays
 from keras_inception.training.config import AugmentConfig
-from keras_inception.training.pipeline import evaluation_batches, names_of_step, training_batches
-from keras_inception.training.sources import open_splits
+from keras_inception.training.data.sources import open_splits
+from keras_inception.training.pipeline.preparing import evaluation_batches
+from keras_inception.training.pipeline.training import names_of_step, training_batches
 
 CLASSES = ["daisy", "iris", "rose"]
 AUGMENT = AugmentConfig(min_area=0.2, flip=True, brightness=0.1, contrast=0.5, saturation=0.5, hue=0.2, mixup=0.2)
@@ -225,7 +226,8 @@ def test_balanced_weights_are_scikit_learns(places, tmp_path):
 
 
 def test_weights_act_alike_on_every_head(places):
-    from keras_inception.training.objective import build_model, make_objective
+    from keras_inception.training.engine.network import build_model
+    from keras_inception.training.engine.objective import make_objective
 
     config = config_for(places["array"], augment=AugmentConfig(), class_weights={"iris": 0.0, "rose": 0.0})
     objective = make_objective(config, 3)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from killed_training import config, tiny_registered
 
-from keras_inception.training.checkpoints import CheckpointFolder, Place
 from keras_inception.training.config import ScheduleConfig
-from keras_inception.training.objective import build_model, make_objective
-from keras_inception.training.trainer import make_trainer, steps_per_execution
+from keras_inception.training.engine.checkpoints import CheckpointFolder, Place
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.objective import make_objective
+from keras_inception.training.engine.trainer import make_trainer, steps_per_execution
 
 BATCHES, SIZE = 6, 16
 

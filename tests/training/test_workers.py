@@ -87,7 +87,7 @@ def test_workers_that_were_killed_go_on_together(results):
 
 
 def test_a_malformed_tf_config_is_refused(monkeypatch):
-    from keras_inception.training.distribution import find_devices
+    from keras_inception.training.engine.devices import find_devices
 
     for text, message in (
         ("{", "TF_CONFIG must look like"),
@@ -101,7 +101,7 @@ def test_a_malformed_tf_config_is_refused(monkeypatch):
 
 
 def test_a_batch_that_devices_cannot_share_is_refused():
-    from keras_inception.training.distribution import Devices
+    from keras_inception.training.engine.devices import Devices
 
     class Three(Devices):
         replicas = 3
@@ -111,7 +111,7 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 
 def test_the_first_worker_to_fail_ends_all_and_is_heard(capfd):
-    from keras_inception.training.launch import launch
+    from keras_inception.training.engine.launch import launch
 
     code = """
 import json, os, sys, time

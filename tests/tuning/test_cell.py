@@ -6,14 +6,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from repeats import DRAWS
 from training_helpers import tiny_config, write_digits
 
 kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
 
-from keras_inception.training import TrainConfig, load_recipe  # noqa: E402
-from keras_inception.training.objective import build_model  # noqa: E402
-from keras_inception.training.tuning import HyperInceptionCell, network_costs  # noqa: E402
-from keras_inception.training.tuning.search import draw  # noqa: E402
+from keras_inception.training import TrainConfig, load_recipe
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.tuning import HyperInceptionCell, network_costs
+from keras_inception.training.tuning.search import draw
 
 BRANCHES = ("branch_1x1", "branch_3x3", "branch_5x5", "branch_pool")
 NO_BRANCH = dict.fromkeys(BRANCHES, 0)
@@ -67,11 +68,12 @@ def test_random_candidates_are_built_or_rejected_with_a_reason():
 
 
 @pytest.mark.slow
-def test_a_thousand_candidates_are_built_or_rejected_with_a_reason():
-    verdicts = check_draws(HyperInceptionCell(limits={"multiply_adds": 2e7, "parameters": 4e5}), 1000, build_every=25)
+@pytest.mark.proof
+def test_many_candidates_are_built_or_rejected_with_a_reason():
+    verdicts = check_draws(HyperInceptionCell(limits={"multiply_adds": 2e7, "parameters": 4e5}), DRAWS, build_every=25)
     print(verdicts)
     reasons = verdicts.keys() - {"fine"}
-    assert verdicts["fine"] > 100 and {reason.partition(" at most ")[0] for reason in reasons} <= {
+    assert verdicts["fine"] > DRAWS / 10 and {reason.partition(" at most ")[0] for reason in reasons} <= {
         NO_BRANCH_AT_ALL,
         "A candidate may have",
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repeats import REPEATS
 from training_helpers import tiny_config, write_digits
 
 pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
@@ -80,7 +81,8 @@ def test_the_recipe_of_the_best_trial_trains_to_its_accuracy(recipe: TrainConfig
 
 
 @pytest.mark.slow
-def test_searches_killed_ten_times_are_the_search_that_was_not(recipe: TrainConfig, tmp_path: Path):
+@pytest.mark.proof
+def test_searches_killed_many_times_are_the_search_that_was_not(recipe: TrainConfig, tmp_path: Path):
     settings = ["--search", "learning_rate=0.02,0.05,0.1", "batch_size=4,8,16"]
     arguments = [*COMMAND, str(plan_file(tmp_path, recipe)), *settings, "--max-trials", "5", "--tuner", "bayesian"]
     began = time.monotonic()
@@ -88,14 +90,14 @@ def test_searches_killed_ten_times_are_the_search_that_was_not(recipe: TrainConf
     whole = Search.open(tmp_path / "whole")
     seconds, dice = time.monotonic() - began, random.Random(0)
     kills = searches = 0
-    while kills < 10:  # a search that ends before its tenth kill is followed by another
+    while kills < REPEATS:  # a search that ends before its last kill is followed by another
         place = tmp_path / f"killed{searches}"
         while not (place / "report.html").is_file():
             begun = (place / "search.json").is_file()
             rest = [*COMMAND, "--resume", str(place)] if begun else [*arguments, "--output", str(place)]
             process = subprocess.Popen(rest, start_new_session=True)
             try:
-                process.wait(dice.uniform(0.02, 0.25) * seconds if kills < 10 else None)
+                process.wait(dice.uniform(0.02, 0.25) * seconds if kills < REPEATS else None)
                 assert process.returncode == 0
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)  # this process alone: its trial must see to its own end

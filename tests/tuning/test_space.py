@@ -6,17 +6,19 @@ from typing import Any
 
 import keras
 import pytest
+from repeats import DRAWS
 from training_helpers import tiny_config, write_digits
 
 kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
 
-import keras_inception as ki  # noqa: E402
-from keras_inception.training import TrainConfig, load_recipe  # noqa: E402
-from keras_inception.training.config import AugmentConfig  # noqa: E402
-from keras_inception.training.objective import build_model, make_objective  # noqa: E402
-from keras_inception.training.tuning import HyperInception, network_costs  # noqa: E402
-from keras_inception.training.tuning.search import draw  # noqa: E402
-from keras_inception.training.tuning.space import PUT, dimensions_of  # noqa: E402
+import keras_inception as ki
+from keras_inception.training import TrainConfig, load_recipe
+from keras_inception.training.config import AugmentConfig
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.objective import make_objective
+from keras_inception.training.tuning import HyperInception, network_costs
+from keras_inception.training.tuning.search import draw
+from keras_inception.training.tuning.space import PUT, dimensions_of
 
 # Keras Tuner asks for a thread's name in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
@@ -58,11 +60,12 @@ def test_random_candidates_are_built_or_rejected_with_a_reason():
 
 
 @pytest.mark.slow
-def test_a_thousand_candidates_of_all_networks_are_built_or_rejected_with_a_reason():
+@pytest.mark.proof
+def test_candidates_of_all_networks_are_built_or_rejected_with_a_reason():
     choices = {"network": ki.list_models(), "alpha": [0.1, 0.25], "image_size": [32, 80, 128]}
     colour = dataclasses.replace(tiny_config(), model=dataclasses.replace(tiny_config().model, channels=3))
     space = HyperInception(colour, search=ALL, choices=choices)
-    seen = check_draws(space, 1000, build_every=100)
+    seen = check_draws(space, DRAWS, build_every=100)
     print(seen)
     assert {verdict.split()[0] for verdict in seen if verdict.endswith("fine")} == set(ki.list_models())
 

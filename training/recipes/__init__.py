@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from keras_inception.training.config import TrainConfig
+from ..config import TrainConfig
 
 
 def list_recipes() -> list[str]:

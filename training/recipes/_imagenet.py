@@ -1,6 +1,6 @@
 """What the recipes on ImageNet share."""
 
-from keras_inception.training.config import AugmentConfig, OptimizerConfig, ScheduleConfig
+from ..config import AugmentConfig, OptimizerConfig, ScheduleConfig
 
 DATA = "tfds:imagenet2012"
 VALIDATION_SHARE = 0.01

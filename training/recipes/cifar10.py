@@ -13,7 +13,7 @@ penalty of 0.0005 is to SGD with momentum 0.9; a tenth of it, without smoothing,
 rate of 0.08. Without random erasing 20 epochs ended at 74.9 %, and at 77.6 % in mixed_bfloat16.
 """
 
-from keras_inception.training.config import (
+from ..config import (
     AugmentConfig,
     ModelConfig,
     ObjectiveConfig,

@@ -8,7 +8,7 @@ Time: 114 seconds of CPU time for everything, tracing, evaluation and report inc
 Accuracy: 99.7 % on the 360 held-out digits (359 right) with seed 0.
 """
 
-from keras_inception.training.config import (
+from ..config import (
     AugmentConfig,
     ModelConfig,
     ObjectiveConfig,

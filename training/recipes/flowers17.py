@@ -9,7 +9,7 @@ Time: 18 minutes for everything on 2 cores of an AMD EPYC that others used as we
 Accuracy: 84.1 % on the 170 images of the validation folder (143 right), which training does not see, with seed 0.
 """
 
-from keras_inception.training.config import (
+from ..config import (
     AugmentConfig,
     ModelConfig,
     ObjectiveConfig,

@@ -11,7 +11,7 @@ Time: 2 minutes 44 seconds for everything on 2 cores of an AMD EPYC, 232 seconds
 Accuracy: 97.1 % on the 170 images of the validation folder (165 right), which training does not see, with seed 0.
 """
 
-from keras_inception.training.config import (
+from ..config import (
     AugmentConfig,
     ModelConfig,
     ObjectiveConfig,

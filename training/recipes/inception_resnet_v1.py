@@ -14,14 +14,8 @@ nor does it give the number of epochs. The scales of the residuals are facenet's
 paper's 0.1 to 0.3.
 """
 
-from keras_inception.training.config import ModelConfig, ObjectiveConfig, PipelineConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import (
-    DATA,
-    DISTORTIONS,
-    RMSPROP,
-    SIX_PERCENT_EVERY_TWO_EPOCHS,
-    VALIDATION_SHARE,
-)
+from ..config import ModelConfig, ObjectiveConfig, PipelineConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, RMSPROP, SIX_PERCENT_EVERY_TWO_EPOCHS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="inception_resnet_v1",

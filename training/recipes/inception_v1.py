@@ -17,8 +17,8 @@ resized bilinearly throughout; the strength of the colour distortions is TF-Slim
 
 from dataclasses import replace
 
-from keras_inception.training.config import ModelConfig, OptimizerConfig, PipelineConfig, ScheduleConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import DATA, DISTORTIONS, VALIDATION_SHARE
+from ..config import ModelConfig, OptimizerConfig, PipelineConfig, ScheduleConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="inception_v1",

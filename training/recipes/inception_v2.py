@@ -15,8 +15,8 @@ saturation alone.
 
 from dataclasses import replace
 
-from keras_inception.training.config import ModelConfig, OptimizerConfig, PipelineConfig, ScheduleConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import DATA, DISTORTIONS, VALIDATION_SHARE
+from ..config import ModelConfig, OptimizerConfig, PipelineConfig, ScheduleConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="inception_v2",

@@ -16,14 +16,8 @@ norm.
 
 from dataclasses import replace
 
-from keras_inception.training.config import ModelConfig, ObjectiveConfig, PipelineConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import (
-    DATA,
-    DISTORTIONS,
-    RMSPROP,
-    SIX_PERCENT_EVERY_TWO_EPOCHS,
-    VALIDATION_SHARE,
-)
+from ..config import ModelConfig, ObjectiveConfig, PipelineConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, RMSPROP, SIX_PERCENT_EVERY_TWO_EPOCHS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="inception_v3",

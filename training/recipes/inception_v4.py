@@ -14,14 +14,8 @@ Deviations: one process with batches of 32 instead of 20 asynchronous replicas, 
 nor does it give the number of epochs.
 """
 
-from keras_inception.training.config import ModelConfig, ObjectiveConfig, PipelineConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import (
-    DATA,
-    DISTORTIONS,
-    RMSPROP,
-    SIX_PERCENT_EVERY_TWO_EPOCHS,
-    VALIDATION_SHARE,
-)
+from ..config import ModelConfig, ObjectiveConfig, PipelineConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, RMSPROP, SIX_PERCENT_EVERY_TWO_EPOCHS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="inception_v4",

@@ -13,14 +13,8 @@ Deviations: the paper gives neither the smallest crop nor the epochs: a quarter 
 
 from dataclasses import replace
 
-from keras_inception.training.config import ModelConfig, PipelineConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import (
-    DATA,
-    DISTORTIONS,
-    RMSPROP,
-    SIX_PERCENT_EVERY_TWO_EPOCHS,
-    VALIDATION_SHARE,
-)
+from ..config import ModelConfig, PipelineConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, RMSPROP, SIX_PERCENT_EVERY_TWO_EPOCHS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="mobilenet_v1",

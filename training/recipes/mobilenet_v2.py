@@ -14,8 +14,8 @@ after which the learning rate is down to 0.2 %.
 
 from dataclasses import replace
 
-from keras_inception.training.config import ModelConfig, ObjectiveConfig, PipelineConfig, ScheduleConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import DATA, DISTORTIONS, RMSPROP, VALIDATION_SHARE
+from ..config import ModelConfig, ObjectiveConfig, PipelineConfig, ScheduleConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, RMSPROP, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="mobilenet_v2",

@@ -12,15 +12,8 @@ To expect, by the paper: top-1 error 22.2 % from one crop; 21.2 % with 101 layer
 Deviations: 120 epochs, so that each of the four rates lasts 30; no noise along the principal components of colour.
 """
 
-from keras_inception.training.config import (
-    AugmentConfig,
-    ModelConfig,
-    OptimizerConfig,
-    PipelineConfig,
-    ScheduleConfig,
-    TrainConfig,
-)
-from keras_inception.training.recipes._imagenet import DATA, VALIDATION_SHARE
+from ..config import AugmentConfig, ModelConfig, OptimizerConfig, PipelineConfig, ScheduleConfig, TrainConfig
+from ._imagenet import DATA, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="resnext50",

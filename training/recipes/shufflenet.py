@@ -13,15 +13,8 @@ decay, as in the authors' program (https://github.com/megvii-model/ShuffleNet-Se
 out.
 """
 
-from keras_inception.training.config import (
-    AugmentConfig,
-    ModelConfig,
-    OptimizerConfig,
-    PipelineConfig,
-    ScheduleConfig,
-    TrainConfig,
-)
-from keras_inception.training.recipes._imagenet import DATA, VALIDATION_SHARE
+from ..config import AugmentConfig, ModelConfig, OptimizerConfig, PipelineConfig, ScheduleConfig, TrainConfig
+from ._imagenet import DATA, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="shufflenet",

@@ -11,8 +11,8 @@ Deviations: the paper gives neither the batch (60 GPUs in step) nor the epochs n
 120 epochs and TF-Slim's distortions are chosen here.
 """
 
-from keras_inception.training.config import ModelConfig, OptimizerConfig, PipelineConfig, TrainConfig
-from keras_inception.training.recipes._imagenet import DATA, DISTORTIONS, SIX_PERCENT_EVERY_TWO_EPOCHS, VALIDATION_SHARE
+from ..config import ModelConfig, OptimizerConfig, PipelineConfig, TrainConfig
+from ._imagenet import DATA, DISTORTIONS, SIX_PERCENT_EVERY_TWO_EPOCHS, VALIDATION_SHARE
 
 CONFIG = TrainConfig(
     recipe="xception",

@@ -7,13 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_inception.training.tuning.cell import HyperInceptionCell
-    from keras_inception.training.tuning.costs import Costs, network_costs
-    from keras_inception.training.tuning.hypermodel import RecipeHyperModel
-    from keras_inception.training.tuning.outcomes import Goal, Outcome, pareto_front
-    from keras_inception.training.tuning.search import Search, resume_tuning, tune
-    from keras_inception.training.tuning.settings import SearchConfig
-    from keras_inception.training.tuning.space import HyperInception
+    from .cell import HyperInceptionCell
+    from .costs import Costs, network_costs
+    from .hypermodel import RecipeHyperModel
+    from .outcomes import Goal, Outcome, pareto_front
+    from .search import Search, resume_tuning, tune
+    from .settings import SearchConfig
+    from .space import HyperInception
 
 _MODULES = {
     "Costs": "costs",

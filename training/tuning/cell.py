@@ -7,10 +7,10 @@ from typing import Any
 
 import keras_tuner
 
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.recipes import load_recipe
-from keras_inception.training.tuning.hypermodel import RecipeHyperModel, Value
-from keras_inception.training.tuning.space import PUT, WORDS, dimensions_of, own_value
+from ..config import TrainConfig
+from ..recipes import load_recipe
+from .hypermodel import RecipeHyperModel, Value
+from .space import PUT, WORDS, dimensions_of, own_value
 
 NETWORK = "inception_cell"
 TRAINING = (

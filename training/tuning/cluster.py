@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
-from keras_inception.training.tuning import processes
-from keras_inception.training.tuning.journal import JOURNAL
+from . import processes
+from .journal import JOURNAL
 
 ID, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 _POLL_SECONDS = 0.5

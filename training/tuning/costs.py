@@ -9,8 +9,9 @@ import keras
 
 import keras_inception as ki
 from keras_inception import weights
-from keras_inception.training.config import ModelConfig, TrainConfig
-from keras_inception.training.objective import MAIN_HEAD, build_model
+
+from ..config import MAIN_HEAD, ModelConfig, TrainConfig
+from ..engine.network import build_model
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from keras_inception.training.tuning.outcomes import COSTS, TFLITE_COSTS, Outcome, show
-from keras_inception.training.tuning.settings import SearchPlan
-from keras_inception.training.tuning.words import BEYOND, differing, duration, pairs, plain, searched, verdict, why
+from .outcomes import COSTS, TFLITE_COSTS, Outcome, show
+from .settings import SearchPlan
+from .words import BEYOND, differing, duration, pairs, plain, searched, verdict, why
 
 ROWS = 15
 """Most recent trials that the table shows, fewer on a low terminal."""

@@ -5,7 +5,7 @@ import signal
 import traceback
 from pathlib import Path
 
-from keras_inception.training.tuning.outcomes import Status
+from .outcomes import Status
 
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 _OUT_OF_MEMORY = ("resource exhausted", "resourceexhausted", "out of memory", "oom when", "bad_alloc", "bad alloc")
@@ -14,7 +14,7 @@ _LAST_LINES = 4000
 
 def failure(error: Exception) -> tuple[Status, str]:
     """Tells what an exception in a trial means; its traceback goes to the trial's log."""
-    from keras_inception.training import DivergedError
+    from .. import DivergedError
 
     traceback.print_exception(error)
     if isinstance(error, DivergedError):

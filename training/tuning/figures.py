@@ -14,9 +14,9 @@ from matplotlib.path import Path as Line
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from keras_inception.training.page import COLOURS, GRID, INK, MUTED, svg
-from keras_inception.training.tuning.outcomes import COSTS, Goal, Outcome, pareto_front, show
-from keras_inception.training.tuning.words import differing, known_costs, plain, searched, text
+from ..report.page import COLOURS, GRID, INK, MUTED, svg
+from .outcomes import COSTS, Goal, Outcome, pareto_front, show
+from .words import differing, known_costs, plain, searched, text
 
 TRIAL, BEST = COLOURS[0], COLOURS[1]
 FAILED = "#c2262e"

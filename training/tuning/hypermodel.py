@@ -9,16 +9,17 @@ from typing import Any, TypeAlias
 
 import keras
 import keras_tuner
-import tensorflow as tf
 
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.objective import build_model, make_objective
-from keras_inception.training.pipeline import cached, evaluation_batches, steps_per_epoch, training_batches
-from keras_inception.training.recipes import load_recipe
-from keras_inception.training.saving import AverageInValidation
-from keras_inception.training.sources import Splits, open_splits
-from keras_inception.training.trainer import Trainer, make_trainer
-from keras_inception.training.tuning.costs import Costs, network_costs
+from ..config import TrainConfig
+from ..data.sources import Splits, open_splits
+from ..engine.network import build_model
+from ..engine.objective import make_objective
+from ..engine.saving import AverageInValidation
+from ..engine.trainer import Trainer, make_trainer
+from ..pipeline.preparing import cached, evaluation_batches
+from ..pipeline.training import steps_per_epoch, training_batches
+from ..recipes import load_recipe
+from .costs import Costs, network_costs
 
 Value: TypeAlias = int | float | str
 
@@ -197,23 +198,16 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         config = dataclasses.replace(config, epochs=config.epochs if epochs is None else epochs)
         splits, objective = self.splits(config), make_objective(config, self.classes)
         steps = steps_per_epoch(splits.train, config)
-
-        def for_heads(pixels: tf.Tensor, *values: tf.Tensor) -> tuple[Any, ...]:
-            return pixels, *map(objective.for_heads, values)
-
-        def with_targets(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[Any, ...]:
-            return pixels, objective.for_heads(tf.one_hot(labels, objective.classes))
-
         if initial_epoch:
             optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
             optimizer._iterations.assign(initial_epoch * steps)  # `iterations` counts updates, not steps
         averaging = [AverageInValidation()] if getattr(model, "average", None) else []
         return model.fit(
-            training_batches(splits.train, config, self.classes, first_epoch=initial_epoch).map(for_heads),
+            objective.batches(training_batches(splits.train, config, self.classes, first_epoch=initial_epoch)),
             initial_epoch=initial_epoch,
             epochs=config.epochs,
             steps_per_epoch=steps,
-            validation_data=evaluation_batches(splits.validation, config).map(with_targets),
+            validation_data=objective.batches(evaluation_batches(splits.validation, config)),
             callbacks=[*averaging, *callbacks],
             verbose=verbose,
             shuffle=False,  # the pipeline has shuffled; Keras warns otherwise

@@ -7,11 +7,11 @@ import json
 import tempfile
 from pathlib import Path
 
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.files import write_text
-from keras_inception.training.objective import build_model
-from keras_inception.training.pipeline import evaluation_batches
-from keras_inception.training.sources import open_splits
+from ..config import TrainConfig
+from ..data.sources import open_splits
+from ..engine.network import build_model
+from ..files import write_text
+from ..pipeline.preparing import evaluation_batches
 
 MEASURES = "measures.json"
 _CALIBRATION_IMAGES = 64

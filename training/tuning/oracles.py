@@ -7,9 +7,9 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from keras_inception.training.tuning.journal import Journal
-from keras_inception.training.tuning.outcomes import Outcome
-from keras_inception.training.tuning.settings import SearchPlan
+from .journal import Journal
+from .outcomes import Outcome
+from .settings import SearchPlan
 
 KINDS: dict[str, Any] = {
     "random": keras_tuner.oracles.RandomSearchOracle,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_inception.training.files import write_text
+from ..files import write_text
 
 Status = Literal["completed", "rejected", "out_of_memory", "diverged", "killed", "crashed"]
 OUTCOME = "outcome.json"

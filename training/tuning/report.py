@@ -8,23 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_inception.training.files import write_text
-from keras_inception.training.page import render, settings_rows
-from keras_inception.training.tuning import figures
-from keras_inception.training.tuning.outcomes import COSTS, Goal, Outcome, pareto_front, show
-from keras_inception.training.tuning.settings import SearchPlan
-from keras_inception.training.tuning.words import (
-    BEYOND,
-    differing,
-    duration,
-    known_costs,
-    pairs,
-    plain,
-    searched,
-    text,
-    verdict,
-    why,
-)
+from ..files import write_text
+from ..report.page import as_text, render, settings_rows
+from . import figures
+from .outcomes import COSTS, Goal, Outcome, pareto_front, show
+from .settings import SearchPlan
+from .words import BEYOND, differing, duration, known_costs, pairs, plain, searched, text, verdict, why
 
 REPORT = "report.html"
 LEADERS = 5
@@ -34,6 +23,7 @@ COLUMNS = 7
 _KINDS = {"completed": "right", "rejected": "muted", BEYOND: "late"}
 
 
+@as_text()
 def write_report(
     folder: Path, plan: SearchPlan, outcomes: Sequence[Outcome], histories: Mapping[str, list[dict[str, float]]]
 ) -> Path:

@@ -9,16 +9,17 @@ from pathlib import Path
 import keras_tuner
 import psutil
 
-from keras_inception.training.callbacks import VALIDATION_ACCURACY, read_history
-from keras_inception.training.run import HISTORY
-from keras_inception.training.tuning import processes
-from keras_inception.training.tuning.costs import network_costs
-from keras_inception.training.tuning.display import Running
-from keras_inception.training.tuning.failures import death, kernel_kills
-from keras_inception.training.tuning.hypermodel import RecipeHyperModel
-from keras_inception.training.tuning.outcomes import Outcome, Status
-from keras_inception.training.tuning.settings import SearchPlan
-from keras_inception.training.tuning.trial import RUN, TASK, Task, seconds_since_task
+from ..engine.watching import VALIDATION_ACCURACY
+from ..runs.history import read_history
+from ..runs.run import HISTORY
+from . import processes
+from .costs import network_costs
+from .display import Running
+from .failures import death, kernel_kills
+from .hypermodel import RecipeHyperModel
+from .outcomes import Outcome, Status
+from .settings import SearchPlan
+from .trial import RUN, TASK, Task, seconds_since_task
 
 TRIALS, LOG = "trials", "log.txt"
 _POLL_SECONDS = 0.1

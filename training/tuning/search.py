@@ -18,24 +18,23 @@ import keras_tuner
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from keras_inception.training.callbacks import read_history
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.files import write_text
-from keras_inception.training.launch import raising_at_sigterm
-from keras_inception.training.paths import with_absolute_paths
-from keras_inception.training.run import HISTORY
-from keras_inception.training.tuning import cluster
-from keras_inception.training.tuning.cell import HyperInceptionCell
-from keras_inception.training.tuning.display import Display
-from keras_inception.training.tuning.hypermodel import LIMITS, RecipeHyperModel
-from keras_inception.training.tuning.journal import JOURNAL, Journal
-from keras_inception.training.tuning.oracles import SCORE, make_oracle, most_trials
-from keras_inception.training.tuning.outcomes import Goal, Outcome
-from keras_inception.training.tuning.report import write_report
-from keras_inception.training.tuning.runner import TRIALS, TrialRunner, state
-from keras_inception.training.tuning.settings import SearchConfig, SearchPlan
-from keras_inception.training.tuning.space import HyperInception
-from keras_inception.training.tuning.trial import RUN, Task
+from ..config import TrainConfig
+from ..files import write_text
+from ..runs.history import read_history
+from ..runs.run import HISTORY
+from ..signals import raising_at_sigterm
+from . import cluster
+from .cell import HyperInceptionCell
+from .display import Display
+from .hypermodel import LIMITS, RecipeHyperModel
+from .journal import JOURNAL, Journal
+from .oracles import SCORE, make_oracle, most_trials
+from .outcomes import Goal, Outcome
+from .report import write_report
+from .runner import TRIALS, TrialRunner, state
+from .settings import SearchConfig, SearchPlan
+from .space import HyperInception
+from .trial import RUN, Task
 
 PLAN, BEST, LOCK = "search.json", "best.json", ".lock"
 _DRAWS = 200
@@ -138,7 +137,7 @@ def tune(
         FileNotFoundError: where the data is not there.
         ValueError: for a recipe, search, space or folder that cannot be used, or a port that is taken.
     """
-    plan = SearchPlan(search or SearchConfig(), with_absolute_paths(recipe))
+    plan = SearchPlan(search or SearchConfig(), recipe.with_absolute_paths())
     plan.search.validate()
     plan.recipe.validate()
     folder, role = Path(folder), cluster.role()

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from keras_inception.training.config import OptionValue, TrainConfig
-from keras_inception.training.tuning.outcomes import Goal
+from ..config import OptionValue, TrainConfig
+from .outcomes import Goal
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import keras_tuner
 import numpy as np
 
 import keras_inception as ki
-from keras_inception.training.config import AugmentConfig, TrainConfig
-from keras_inception.training.recipes import load_recipe
-from keras_inception.training.tuning.costs import block_names
-from keras_inception.training.tuning.hypermodel import RecipeHyperModel, Value
+
+from ..config import AugmentConfig, TrainConfig
+from ..recipes import load_recipe
+from .costs import block_names
+from .hypermodel import RecipeHyperModel, Value
 
 USUAL_RATES = {"sgd": 0.1, "rmsprop": 0.05, "adamw": 0.002}
 """Peak learning rates that suit the optimizers alike: a rate meant for one becomes another's in this proportion."""

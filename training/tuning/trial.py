@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_inception.training.config import TrainConfig
-from keras_inception.training.files import write_text
-from keras_inception.training.tuning.outcomes import Goal, Outcome, Status
-from keras_inception.training.tuning.processes import end_with_parent
+from ..config import TrainConfig
+from ..files import write_text
+from .outcomes import Goal, Outcome, Status
+from .processes import end_with_parent
 
 TASK, RUN = "trial.json", "run"
 
@@ -78,8 +78,9 @@ class Task:
 def perform(folder: Path) -> Outcome:
     """Trains and measures what a trial's folder says, or goes on with it where it was broken off."""
     import keras_inception.training as room
-    from keras_inception.training.run import CONFIG, METRICS
-    from keras_inception.training.tuning.measure import tflite_costs
+
+    from ..runs.run import CONFIG, METRICS
+    from .measure import tflite_costs
 
     task = Task.read(folder)
     config = TrainConfig.from_json(task.config)
@@ -129,7 +130,7 @@ def main(folder: Path) -> None:
     from filelock import FileLock
 
     with FileLock(folder / ".lock"):  # the process of a search killed a moment ago may still be ending
-        from keras_inception.training.tuning.failures import failure
+        from .failures import failure
 
         try:
             outcome = perform(folder)

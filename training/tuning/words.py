@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keras_inception.training.tuning.outcomes import COSTS, Goal, Outcome
+from .outcomes import COSTS, Goal, Outcome
 
 BOOKKEEPING = "tuner/"
 """What KerasTuner's Hyperband puts before the names of values that it keeps for itself."""

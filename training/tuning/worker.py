@@ -2,14 +2,14 @@
 
 import sys
 
-from keras_inception.training.launch import raising_at_sigterm
-from keras_inception.training.tuning.processes import end_with_parent
+from ..signals import raising_at_sigterm
+from .processes import end_with_parent
 
 
 def main(folder: str, threads: str) -> int:
     """Does this process's part in a search; 1 and a sentence on stderr where it cannot."""
     end_with_parent()
-    from keras_inception.training.tuning.search import Search, take_part
+    from .search import Search, take_part
 
     try:
         with raising_at_sigterm():

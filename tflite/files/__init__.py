@@ -1,0 +1,1 @@
+"""What is written: TFLite, SavedModel and ONNX files, and what a .tflite file says of itself."""

@@ -1,0 +1,161 @@
+"""TFLite metadata: what Android Studio and mediapipe read out of a .tflite file, and the labels inside it.
+
+A model's metadata is a FlatBuffer of its own, in a buffer of the model named `TFLITE_METADATA`; the labels are a zip
+archive appended to the file. Format: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import ExportError
+from .flatbuffer import compact
+
+NAME = "TFLITE_METADATA"
+LABELS = "labels.txt"
+_IDENTIFIER = b"M001"
+_WRITTEN = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip knows: equal content, equal bytes
+
+
+@dataclass(frozen=True)
+class About:
+    """What a .tflite file says of itself, for people; nothing of it changes how the file computes.
+
+    Attributes:
+        name: Name of the network; empty: the Keras model's.
+        version: Version of the trained network.
+        licence: Under what terms the file may be used.
+        author: Whose it is.
+        description: What it recognises.
+    """
+
+    name: str = ""
+    version: str = "1"
+    licence: str = ""
+    author: str = ""
+    description: str = ""
+
+
+def with_metadata(
+    content: bytes,
+    about: About,
+    *,
+    class_names: Sequence[str],
+    image_shape: tuple[int, int, int],
+    output: Literal["probabilities", "logits"] = "probabilities",
+) -> bytes:
+    """Returns a TFLite file with metadata and labels inside.
+
+    Args:
+        content: A file with one image input of raw pixels 0..255 and one output, without metadata.
+        about: What the file says of itself.
+        class_names: Names of the classes, one line each.
+        image_shape: Height, width and channels.
+        output: What the file answers.
+    """
+    file = io.BytesIO(compact(content, {NAME: _metadata(about, image_shape, output)}))
+    # Stored, not deflated: readers hand out the labels where they lie in the file.
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))
+    return file.getvalue()
+
+
+def labels_of(path: str | Path) -> tuple[str, ...]:
+    """Reads the class names out of a .tflite file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ExportError: There are no labels in it.
+    """
+    content = Path(path).read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return tuple(archive.read(LABELS).decode("utf-8").splitlines())
+    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+        raise ExportError(f"A .tflite file must hold {LABELS}, as export writes it. Received: {path}.") from error
+
+
+# ---- the metadata's FlatBuffer. Its schema (metadata_schema.fbs, parser version 1.0.0) ships with no package that an
+# export needs, so its tables are written here by field number.
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table: its number of fields, and the values of those that are set, by field number."""
+
+    size: int
+    fields: dict[int, Any]
+
+
+@dataclass(frozen=True)
+class _Byte:
+    value: int
+
+
+@dataclass(frozen=True)
+class _UInt:
+    value: int
+
+
+def _metadata(about: About, image_shape: tuple[int, int, int], output: str) -> bytes:
+    import flatbuffers
+
+    height, width, channels = image_shape
+    color_space = _Byte({1: 2, 3: 1}.get(channels, 0))  # GRAYSCALE, RGB, UNKNOWN
+    image_properties = _Table(2, {0: color_space, 1: _Table(2, {0: _UInt(width), 1: _UInt(height)})})
+    # The network's own normalisation is inside the file: nothing is left for the app to subtract or divide.
+    normalization = _Table(2, {0: _Byte(1), 1: _Table(2, {0: [0.0], 1: [1.0]})})
+    image = _Table(7, {
+        0: "images",
+        1: f"{height}x{width} pixels, {'RGB' if channels == 3 else f'{channels} channel(s)'}, 0 to 255.",
+        3: _Table(3, {0: _Byte(2), 1: image_properties}),
+        4: [normalization],
+        5: _Table(2, {0: [255.0], 1: [0.0]}),
+    })  # fmt: skip
+    labels = _Table(5, {0: LABELS, 1: "Names of the classes, one a line.", 2: _Byte(2)})  # TENSOR_AXIS_LABELS
+    answer: dict[int, Any] = {
+        0: "predictions",
+        1: "The probability of each class." if output == "probabilities" else "The logit of each class.",
+        3: _Table(3, {0: _Byte(1), 1: _Table(0, {})}),  # FeatureProperties
+        6: [labels],
+    }
+    if output == "probabilities":
+        answer[5] = _Table(2, {0: [1.0], 1: [0.0]})
+    graph = _Table(10, {2: [image], 3: [_Table(7, answer)]})
+    texts = {0: about.name, 1: about.description, 2: about.version, 4: about.author, 5: about.licence, 7: "1.0.0"}
+    model = _Table(8, {**{field: text for field, text in texts.items() if text}, 3: [graph]})
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(_write(builder, model), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _write(builder: Any, value: Any) -> int:
+    """Writes a text, a table, or a vector of floats or tables; returns where it is."""
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, list):
+        numbers = isinstance(value[0], float)
+        items = value if numbers else [_write(builder, item) for item in value]
+        builder.StartVector(4, len(items), 4)
+        for item in reversed(items):
+            (builder.PrependFloat32 if numbers else builder.PrependUOffsetTRelative)(item)
+        return builder.EndVector()
+    # What a table refers to must be written before it.
+    written = {
+        field: item if isinstance(item, _Byte | _UInt) else _write(builder, item)
+        for field, item in value.fields.items()
+    }
+    builder.StartObject(value.size)
+    for field, item in written.items():
+        if isinstance(item, _Byte):
+            builder.PrependUint8Slot(field, item.value, 0)
+        elif isinstance(item, _UInt):
+            builder.PrependUint32Slot(field, item.value, 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(field, item, 0)
+    return builder.EndObject()

@@ -1,0 +1,42 @@
+"""A deployed network as an ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from ..errors import ExportError
+from .tracing import INPUT, OUTPUT, constant_weights, image_shape
+
+_OPSET = 17  # the newest that Android's and Windows' runtimes of the last years know
+
+
+def write_onnx(twin: keras.Model, path: Path, class_names: Sequence[str]) -> None:
+    """Writes an ONNX file that takes `images`, uint8 [n, h, w, c], and answers `predictions`.
+
+    The class names are in its metadata, under `class_names`, one a line.
+
+    Raises:
+        ExportError: tf2onnx is not installed.
+    """
+    import tensorflow as tf
+
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError:
+        raise ExportError(
+            "ONNX files need tf2onnx and onnx: pip install 'keras-inception[onnx]'. "
+            "Received: an environment without them."
+        ) from None
+    network = constant_weights(twin)
+    specs = [tf.TensorSpec((None, *image_shape(twin)), tf.uint8, name=INPUT)]
+    function = tf.function(
+        lambda images: {OUTPUT: network(tf.cast(images, tf.float32))}, input_signature=specs, autograph=False
+    )
+    proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=_OPSET)
+    onnx.helper.set_model_props(proto, {"class_names": "\n".join(class_names)})
+    onnx.checker.check_model(proto)
+    path.write_bytes(proto.SerializeToString())

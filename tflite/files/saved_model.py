@@ -1,0 +1,51 @@
+"""A deployed network as a SavedModel, for pixels and for encoded pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..pictures.fitting import Fitting, decode
+from .tracing import INPUT, OUTPUT, SIGNATURE, image_shape
+
+ENCODED_SIGNATURE = "serve_encoded"
+
+
+def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting) -> None:
+    """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
+
+    Files are prepared as evaluation prepares them: see `keras_inception.tflite.pictures.fitting.fit`.
+
+    Args:
+        twin: A model that `deploy` returned.
+        folder: Where to write.
+        fitting: How files are made to fit.
+    """
+    import tensorflow as tf
+
+    height, width, channels = image_shape(twin)
+
+    def from_pixels(images: Any) -> dict[str, Any]:
+        return {OUTPUT: twin(tf.cast(images, tf.float32), training=False)}
+
+    def decoded(content: Any) -> Any:
+        return decode(content, (height, width, channels), fitting)
+
+    def from_files(encoded: Any) -> dict[str, Any]:
+        return from_pixels(tf.map_fn(decoded, encoded, fn_output_signature=tf.uint8))
+
+    # keras.export.ExportArchive would store every weight twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in twin.variables]
+    specs: dict[str, tuple[Any, Any]] = {
+        SIGNATURE: (from_pixels, tf.TensorSpec((None, height, width, channels), tf.uint8, name=INPUT))
+    }
+    if channels in (1, 3, 4):
+        specs[ENCODED_SIGNATURE] = from_files, tf.TensorSpec((None,), tf.string, name="encoded")
+    signatures = {
+        name: tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+        for name, (function, spec) in specs.items()
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)

@@ -1,0 +1,105 @@
+"""The folder of an export: what it says of itself, and the files in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ExportError
+from .files.metadata import LABELS
+
+MANIFEST = "export.json"
+PROOF = "proof.json"
+# What a file's mode is called that is none of `MODES`.
+SAVED_MODEL = "saved_model"
+ONNX = "onnx"
+LEARNING = "learning"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A folder that `export` wrote.
+
+    Attributes:
+        folder: The folder.
+        manifest: The content of export.json.
+        class_names: The content of labels.txt.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Export:
+        """Reads the description of an export.
+
+        Raises:
+            FileNotFoundError: There is no export in the folder.
+            ExportError: Its description is damaged.
+        """
+        folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            raise FileNotFoundError(f"An export is a folder with {MANIFEST}. Received: {folder} without one.")
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+            names = tuple((folder / LABELS).read_text("utf-8").splitlines())
+            classes = manifest["output"]["classes"]
+            _ = [(row["mode"], row["file"], row["sha256"], row["size"]) for row in manifest["files"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ExportError(f"{MANIFEST} and {LABELS} must be as export wrote them. Received: {folder}.") from error
+        if len(names) != classes:
+            raise ExportError(f"{LABELS} must name {classes} classes. Received: {len(names)} in {folder}.")
+        return cls(folder, manifest, names)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Each exported file (for `"saved_model"`, a folder) by its mode."""
+        return {row["mode"]: self.folder / row["file"] for row in self.manifest["files"]}
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images."""
+        height, width, channels = self.manifest["input"]["shape"][1:]
+        return height, width, channels
+
+    @property
+    def outer_preprocessing(self) -> str | None:
+        """Name of the preprocessing that the model itself lacks and the files hold."""
+        return None if self.manifest["preprocessing"] == "none" else self.manifest["preprocessing"]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file; of a folder, that of its files' names and sums in sorted order."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    lines = [
+        f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in sorted(path.rglob("*")) if file.is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def size(path: Path) -> int:
+    """Size in bytes of a file, or of a folder's files together."""
+    return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+
+
+def described(folder: Path, name: str, mode: str) -> dict[str, Any]:
+    """The row of a file in the manifest."""
+    return {"mode": mode, "file": name, "size": size(folder / name), "sha256": sha256(folder / name)}
+
+
+def check_class_names(class_names: Sequence[str] | None, classes: int) -> list[str]:
+    """Returns the names of the classes, by default their indices; raises `ExportError` unless there are as many."""
+    names = [str(index) for index in range(classes)] if class_names is None else [str(name) for name in class_names]
+    if len(names) != classes:
+        raise ExportError(f"There must be a name for each of the {classes} classes. Received: {len(names)} names.")
+    for name in names:
+        if len(name.splitlines()) != 1:
+            raise ExportError(f"A class name is one line of text. Received: {name!r}.")
+    return names

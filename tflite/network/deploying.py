@@ -1,0 +1,113 @@
+"""From a trained model to its deployable twin: float32, one output, no auxiliary head."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+
+from keras_inception import preprocess_input
+
+from ..errors import ExportError
+from .folding import foldable, folded_weights
+from .graph import copied, recreated
+
+PREDICTIONS = "predictions"
+
+
+def deploy(
+    model: keras.Model,
+    *,
+    preprocessing: str | None = None,
+    output: Literal["probabilities", "logits"] = "probabilities",
+    fold: bool = False,
+) -> keras.Model:
+    """Returns the float32 twin of a trained model, with the classifier as its only output.
+
+    The twin is built from the layers' configurations with every dtype policy set to float32, and the weights are
+    copied by layer name. Layers that the classifier does not need, such as auxiliary heads, are left out. The model
+    itself is not changed.
+
+    Args:
+        model: Functional or Sequential Keras model, channels last, of any dtype policy.
+        preprocessing: Name of a preprocessing (as in `keras_inception.preprocess_input`) to put in front, for a model
+            that was built without `include_preprocessing`. The twin then takes pixels 0..255.
+        output: `"logits"` leaves the final softmax out.
+        fold: Whether batch normalisations are folded into the convolutions before them, which changes the results by
+            rounding alone.
+
+    Returns:
+        A model with one float32 input and one float32 output.
+
+    Raises:
+        ExportError: The model has no known classifier output, or cannot be rebuilt (sub-classed, quantised or
+            channels-first models).
+    """
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise ExportError(
+            f"The model must be a functional or Sequential Keras model. Received: {type(model).__name__}."
+        )
+    if len(model.inputs) != 1:
+        raise ExportError(f"The model must have one input, the image. Received: {len(model.inputs)} inputs.")
+    _refuse(model)
+    trunk = keras.Model(model.inputs[0], _classifier(model, output), name=model.name)
+    folds = foldable(trunk) if fold else {}
+    replaced = {batch_norm: weighted for weighted, batch_norm in folds.items()}
+    weights = {name: folded_weights(trunk.get_layer(name), trunk.get_layer(folds[name])) for name in folds}
+
+    def clone(layer: Any) -> Any:
+        if layer.name in replaced:
+            return keras.layers.Identity(name=layer.name, dtype="float32")
+        return recreated(layer, use_bias=True) if layer.name in folds else recreated(layer)
+
+    def call(layer: Any, *inputs: Any, **options: Any) -> Any:
+        # An identity takes none of the options, such as a mask, that its batch normalisation was called with.
+        return layer(*inputs) if layer.name in replaced else layer(*inputs, **options)
+
+    twin = copied(trunk, clone=clone, call=call, weights=weights | {name: [] for name in replaced})
+    if preprocessing is not None:
+        pixels = keras.Input(model.inputs[0].shape[1:], dtype="float32", name="images")
+        raw = preprocess_input(pixels, preprocessing)
+        twin = keras.Model(pixels, twin(raw), name=model.name)
+        twin.trainable = False
+    return twin
+
+
+def predictions(outputs: Any) -> Any:
+    """Returns the classifier's part of what a model answers: of named outputs, the one named "predictions"."""
+    return outputs[PREDICTIONS] if isinstance(outputs, dict) else outputs
+
+
+def _classifier(model: keras.Model, output: str) -> Any:
+    """The symbolic output that is kept."""
+    tensor = model.outputs[0]
+    if len(model.outputs) > 1:
+        named = model.output
+        if isinstance(named, dict) and PREDICTIONS in named:
+            tensor = named[PREDICTIONS]
+        elif any(layer.name == PREDICTIONS for layer in model.layers):
+            tensor = model.get_layer(PREDICTIONS).output
+        else:
+            names = ", ".join(sorted(model.output_names))
+            raise ExportError(f"One of several outputs must be named {PREDICTIONS!r}. Received: {names}.")
+    if output == "probabilities":
+        return tensor
+    if output != "logits":
+        raise ExportError(f"The output must be 'probabilities' or 'logits'. Received: {output!r}.")
+    # The operation that made the tensor; Keras offers no public way to ask for it.
+    last = tensor._keras_history.operation
+    if not isinstance(last, keras.layers.Activation | keras.layers.Softmax):
+        raise ExportError(f"Logits need a softmax layer of its own at the end. Received: {type(last).__name__}.")
+    return last.input
+
+
+def _refuse(model: keras.Model) -> None:
+    """Raises for what the runtime could not run or what would silently come out wrong."""
+    for layer in model.layers:
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ExportError(f"The model must be channels last. Received: layer {layer.name!r} is channels first.")
+        if getattr(layer, "quantization_mode", None):
+            raise ExportError(
+                f"The model must not be quantised by Keras; the export quantises it. Received: layer {layer.name!r} in "
+                f"{layer.quantization_mode}."
+            )

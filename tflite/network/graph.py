@@ -1,0 +1,62 @@
+"""Keras's graphs: what an operation's output is read by, and copies that keep their weights."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def nodes(model: keras.Model) -> list[Any]:
+    """The calls that a functional model consists of, in the order in which they can be made.
+
+    A layer that other models use as well has more calls than these.
+    """
+    depths = model._nodes_by_depth  # Keras offers no public way to ask for them
+    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
+
+
+def readers(model: keras.Model) -> dict[str, list[Any]]:
+    """The operations that read each operation's output, by its name; one that reads it twice is there twice."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for node in nodes(model):
+        for parent in node.parent_nodes:
+            found[parent.operation.name].append(node.operation)
+    return found
+
+
+def copied(
+    model: keras.Model,
+    *,
+    clone: Callable[[Any], Any] | None = None,
+    call: Callable[..., Any] | None = None,
+    weights: Mapping[str, list[np.ndarray]] | None = None,
+) -> keras.Model:
+    """Returns a frozen float32 copy of a functional model, weights included.
+
+    Args:
+        model: The model; it is not changed.
+        clone: Makes the copy of a layer or an operation; None: `recreated`.
+        call: Makes the call of a copy, given it and its arguments; None: plainly.
+        weights: By a layer's name, what it gets in place of the original's weights; nothing where the list is empty.
+    """
+    copy = keras.models.clone_model(model, clone_function=clone or recreated, call_function=call)
+    for layer in model.layers:
+        arrays = (weights or {}).get(layer.name, layer.get_weights())
+        if arrays:
+            copy.get_layer(layer.name).set_weights(arrays)
+    copy.trainable = False
+    return copy
+
+
+def recreated(layer: Any, **changes: Any) -> Any:
+    """A layer or operation built anew from its configuration, in float32 and without its weights."""
+    if isinstance(layer, keras.Model):
+        return keras.models.clone_model(layer, clone_function=recreated)
+    config = layer.get_config() | changes
+    if isinstance(layer, keras.layers.Layer):
+        config["dtype"] = "float32"
+    return type(layer).from_config(config)

@@ -1,0 +1,1 @@
+"""Pictures as arrays: any picture made to fit a network's input, and batches of pixels checked."""

@@ -1,0 +1,151 @@
+"""What a proof consists of: the limits that exported files are held to, and what was measured of each file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ExportError
+from ..folder import ONNX, SAVED_MODEL
+from ..running.litert import cores
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+KERAS = "keras"
+_EXACT = ("float32", SAVED_MODEL, ONNX)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an exported file may differ from the float32 network by; None: no limit.
+
+    Attributes:
+        difference: Largest absolute difference of a probability in float32 files and the SavedModel.
+        float16_difference: Likewise in float16 files (and of a network trained in 16 bits from its float32 twin).
+        quantized_difference: Likewise in dynamic, int8 and int16x8 files.
+        agreement: Smallest share of the images on which a file's first class is the network's.
+        accuracy_loss: Largest accuracy that a file may lose, as a share of the labelled images.
+    """
+
+    difference: float | None = 1e-4
+    float16_difference: float | None = 2e-2
+    quantized_difference: float | None = None
+    agreement: float | None = 0.98
+    accuracy_loss: float | None = 0.02
+
+    def __post_init__(self) -> None:
+        if self.agreement is not None and not 0 <= self.agreement <= 1:
+            raise ExportError(f"The agreement is a share of the images, 0 to 1. Received: {self.agreement}.")
+        if self.accuracy_loss is not None and not -1 <= self.accuracy_loss <= 1:
+            raise ExportError(f"The accuracy loss is a share of the images, 1 at most. Received: {self.accuracy_loss}.")
+
+    def difference_of(self, mode: str, precision: str = "") -> float | None:
+        """The limit on the largest difference that holds for a row."""
+        if mode in _EXACT or (mode == KERAS and precision == "float32"):
+            return self.difference
+        return self.float16_difference if mode in ("float16", KERAS) else self.quantized_difference
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one file, or of the Keras model itself (mode `"keras"`).
+
+    Attributes:
+        mode: `"keras"`, `"saved_model"` or the TFLite mode.
+        file: Name inside the export; empty for the Keras model.
+        precision: The Keras model's compute dtype; empty for files.
+        size: In bytes; for the Keras model, of its weights.
+        difference: Largest absolute difference of an output from the float32 twin in Keras.
+        agreement: Share of the images on which its first class is the twin's.
+        top5_agreement: Share of the images on which the twin's first class is among its first five.
+        accuracy: Share of the labelled images that it gets right; None where labels are unknown.
+        latency_ms: Median milliseconds for one image, interleaved with the other rows.
+        latency_low_ms: Tenth percentile.
+        latency_high_ms: Ninetieth percentile.
+        threads: Threads that it was allowed.
+        operators: TFLite operators and how often each occurs.
+        custom_operators: Those that are not TFLite builtins.
+        static_shapes: Whether the batch size is fixed, as GPU and NPU delegates want it; None where it does not apply.
+        gpu_blockers: TFLite operators that the GPU delegate would leave to the CPU.
+        float_operators: TFLite operators that compute in float and how often each occurs.
+    """
+
+    mode: str
+    file: str
+    precision: str
+    size: int
+    difference: float
+    agreement: float
+    top5_agreement: float
+    accuracy: float | None
+    latency_ms: float
+    latency_low_ms: float
+    latency_high_ms: float
+    threads: int
+    operators: dict[str, int] = field(default_factory=dict)
+    custom_operators: tuple[str, ...] = ()
+    static_shapes: bool | None = None
+    gpu_blockers: tuple[str, ...] = ()
+    float_operators: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def delegates(self) -> tuple[str, ...]:
+        """Which delegates can take the whole file: `"GPU"` needs known operators, `"NPU"` integers only."""
+        if not self.static_shapes:
+            return ()
+        ready = {"GPU": not self.gpu_blockers, "NPU": not self.float_operators}
+        return tuple(name for name, is_ready in ready.items() if is_ready)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The result of `verify`.
+
+    Attributes:
+        folder: The export.
+        rows: One for the Keras model and one for each file that could be opened.
+        failures: One sentence for each limit passed and each file that is missing or broken.
+        images: Number of images compared.
+        limits: The limits that were held.
+        machine: Processor and versions.
+    """
+
+    folder: Path
+    rows: tuple[Row, ...]
+    failures: tuple[str, ...]
+    images: int
+    limits: Limits
+    machine: dict[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every file is there, whole and within the limits."""
+        return not self.failures
+
+    def to_json(self) -> str:
+        """The proof as JSON, as it stands in proof.json."""
+        content = {"passed": self.passed, **asdict(self), "folder": self.folder.name}
+        return json.dumps(content, indent=2) + "\n"
+
+    def table(self) -> Table:
+        """The proof as a table for a terminal."""
+        from rich.table import Table
+
+        threads = max((row.threads for row in self.rows), default=cores())
+        table = Table(title=f"{self.images} images, {threads} thread{'s' if threads > 1 else ''}, one image a call")
+        for heading in ("file", "size", "accuracy", "agreement", "difference", "latency", "whole on"):
+            table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(
+                row.file or f"Keras ({row.precision})",
+                f"{row.size / 1e6:.2f} MB",
+                "–" if row.accuracy is None else f"{row.accuracy:.2%}",
+                f"{row.agreement:.2%}",
+                f"{row.difference:.1e}",
+                f"{row.latency_ms:.2f} ms",
+                " ".join(row.delegates),
+            )
+        return table

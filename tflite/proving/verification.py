@@ -1,0 +1,158 @@
+"""The proof that exported files are the trained network: every file is opened and held against Keras on real images."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import ExportError, quiet
+from ..files.flatbuffer import custom_operators, float_operators, gpu_blockers, operators
+from ..files.tracing import SIGNATURE
+from ..folder import LEARNING, ONNX, PROOF, SAVED_MODEL, Export, sha256, size
+from ..pictures.pixels import collect
+from ..running.litert import LiteRTModel, cores
+from ..running.others import open_onnx, open_saved_model
+from ..running.timing import interleaved
+from .limits import KERAS, Limits, Proof, Row
+from .measuring import Yardstick, precision_of
+
+
+def verify(
+    model: keras.Model,
+    folder: str | Path,
+    batches: Iterable[Any],
+    *,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    runs: int = 30,
+) -> Proof:
+    """Holds every file of an export against the Keras model on real images, and writes proof.json beside them.
+
+    The reference is the model's float32 twin (see `deploy`). The model itself is a row too, so that what training in 16
+    bits rounds away is on record. Images are rounded to whole pixel values, as files take them.
+
+    Args:
+        model: The model that was exported.
+        folder: The export.
+        batches: (images, labels) pairs, or images alone: [n, h, w, c], pixels 0..255; labels are class indices.
+        limits: What the files may differ by; None: `Limits()`.
+        threads: Threads of LiteRT; None: as many as there are cores.
+        runs: Timed rounds for the latency.
+
+    Returns:
+        The proof. A missing or broken file and a passed limit are failures in it, not exceptions.
+
+    Raises:
+        FileNotFoundError: There is no export in the folder.
+        ExportError: There are no images, they have another size, or the model has other classes than the export.
+    """
+    limits, threads = limits or Limits(), threads or cores()
+    opened = Export.open(folder)
+    images, labels = collect(batches, opened.input_shape)
+    yardstick = Yardstick(
+        model,
+        images,
+        labels,
+        limits,
+        classes=len(opened.class_names),
+        preprocessing=opened.outer_preprocessing,
+        output=opened.manifest["output"]["kind"],
+    )
+    calls: dict[str, Callable[[np.ndarray], Any]] = {KERAS: yardstick.given}
+    failures = []
+    for entry in opened.manifest["files"]:
+        try:
+            calls[entry["mode"]] = _open(opened, entry, threads)
+        except (ExportError, FileNotFoundError) as error:
+            failures.append(str(error))
+    with quiet():
+        times = interleaved({mode: partial(call, images[:1]) for mode, call in calls.items()}, runs=runs)
+
+    rows = []
+    for mode, call in calls.items():
+        likeness = yardstick.own if mode == KERAS else yardstick.likeness(call)
+        about = _network_facts(model) if mode == KERAS else _file_facts(opened.files[mode], call)
+        low, median, high = (float(value) for value in np.percentile(times[mode], [10, 50, 90]) * 1e3)
+        row = Row(
+            mode=mode,
+            threads=threads if isinstance(call, LiteRTModel) else cores(),
+            latency_ms=median,
+            latency_low_ms=low,
+            latency_high_ms=high,
+            **asdict(likeness),
+            **about,
+        )
+        rows.append(row)
+        who = row.file or "The Keras model"
+        failures += yardstick.failures(likeness, mode, who=who, precision=row.precision)
+        if row.custom_operators:
+            failures.append(f"{who} must hold TFLite builtins only. Received: {', '.join(row.custom_operators)}.")
+    result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine())
+    _write(opened.folder / PROOF, result.to_json())
+    return result
+
+
+def _open(export: Export, entry: dict[str, Any], threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Opens one file of an export, after its checksum: native code should not meet a broken file."""
+    path = export.folder / entry["file"]
+    if not path.exists():
+        raise FileNotFoundError(
+            f"An exported file must be where {export.folder} lists it. Received: no {entry['file']}."
+        )
+    if size(path) != entry["size"] or sha256(path) != entry["sha256"]:
+        raise ExportError(
+            f"An exported file must be as it was written ({entry['size']} bytes). "
+            f"Received: {entry['file']} changed, cut off or damaged ({size(path)} bytes)."
+        )
+    if entry["mode"] == SAVED_MODEL:
+        return open_saved_model(path)
+    if entry["mode"] == ONNX:
+        return open_onnx(path, threads=threads)
+    signature = "infer" if entry["mode"] == LEARNING else SIGNATURE
+    return LiteRTModel(path, threads=threads, signature=signature)
+
+
+def _network_facts(model: keras.Model) -> dict[str, Any]:
+    stored = sum(int(np.prod(weight.shape)) for weight in model.weights) * np.dtype("float32").itemsize
+    return {"file": "", "precision": precision_of(model), "size": stored}
+
+
+def _file_facts(path: Path, call: Any) -> dict[str, Any]:
+    """What is read off a file instead of measured."""
+    facts: dict[str, Any] = {"file": path.name, "precision": "", "size": size(path)}
+    if isinstance(call, LiteRTModel):
+        content = path.read_bytes()
+        found = operators(content)
+        facts |= {
+            "operators": found,
+            "custom_operators": tuple(custom_operators(found)),
+            "static_shapes": call.input_shape[0] is not None,
+            "gpu_blockers": gpu_blockers(found),
+            "float_operators": float_operators(content),
+        }
+    return facts
+
+
+def _machine() -> dict[str, str]:
+    packages = ("keras-inception", "keras", "tensorflow", "ai-edge-litert")
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(cores()),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)

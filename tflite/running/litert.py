@@ -1,0 +1,95 @@
+"""Exported files, opened as an app opens them: by signature name, pixels in, probabilities out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ExportError, first_line, quiet
+from ..files.flatbuffer import check_flatbuffer
+from ..files.tracing import INPUT, OUTPUT, SIGNATURE
+
+
+def cores() -> int:
+    """The number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LiteRTModel:
+    """A .tflite file in LiteRT's interpreter, called like a function.
+
+    Args:
+        path: The file.
+        threads: Threads of the interpreter; None: as many as there are cores.
+        signature: Which of the file's functions, from `images` to `predictions`.
+
+    Attributes:
+        input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
+        classes: Length of the answer for one image.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ExportError: The file is not a whole TFLite model with the signature that `export` writes.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None, signature: str = SIGNATURE) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.path = Path(path)
+        self.threads = threads or cores()
+        content = self.path.read_bytes()  # FileNotFoundError names the file
+        check_flatbuffer(self.path, content)
+        try:
+            with quiet():
+                self._interpreter = Interpreter(model_content=content, num_threads=self.threads)
+                self._signatures = self._interpreter.get_signature_list()
+                self._runner = self._interpreter.get_signature_runner(signature)
+        except (ValueError, RuntimeError) as error:
+            raise ExportError(
+                f"A .tflite file must be one that LiteRT can run, with the signature {signature!r}. "
+                f"Received: {self.path} ({first_line(error)})."
+            ) from error
+        names = self._signatures[signature]
+        if INPUT not in names["inputs"] or OUTPUT not in names["outputs"]:
+            raise ExportError(
+                f"The signature must map {INPUT!r} to {OUTPUT!r}. Received: {self.path} with {names['inputs']} to "
+                f"{names['outputs']}."
+            )
+        # The signature runner reports its own shape with unknown sizes as 1; the interpreter knows better.
+        details = self._interpreter.get_input_details()[0]
+        self._dtype = details["dtype"]
+        shape = [None if size == -1 else int(size) for size in details["shape_signature"]]
+        self.input_shape: tuple[int | None, ...] = tuple(shape)
+        self.classes = int(self._runner.get_output_details()[OUTPUT]["shape"][-1])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Answers a batch of images.
+
+        Args:
+            images: [n, height, width, channels], whole numbers in 0..255.
+
+        Returns:
+            float32 [n, classes]. A file with a static batch is run as often as that takes, the last time with some of
+            the images repeated.
+        """
+        pixels = np.ascontiguousarray(images, self._dtype)
+        if not len(pixels):
+            return np.zeros((0, self.classes), np.float32)
+        step = self.input_shape[0] or len(pixels)
+        answers = []
+        for start in range(0, len(pixels), step):
+            batch = pixels[start : start + step]
+            whole = batch if len(batch) == step else np.resize(batch, (step, *batch.shape[1:]))
+            answers.append(self._runner(**{INPUT: whole})[OUTPUT][: len(batch)])
+        return np.concatenate(answers)
+
+
+def opened(content: bytes) -> LiteRTModel:
+    """A .tflite file's bytes as a function of pixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "candidate.tflite"
+        path.write_bytes(content)
+        return LiteRTModel(path)

@@ -1,0 +1,213 @@
+"""The fast way from pictures to named classes in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from ..errors import ExportError
+from ..files.metadata import labels_of
+from ..files.modes import MODES
+from ..files.tracing import OUTPUT, image_shape, trace
+from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names
+from ..network.deploying import deploy
+from ..pictures.fitting import Fitting, decode, fit
+from .litert import LiteRTModel
+from .others import open_saved_model
+
+Picture: TypeAlias = str | Path | bytes | np.ndarray
+"""The path of a JPEG or PNG file (for networks of colours, also GIF, BMP or WebP), such a file's bytes, or pixels
+[height, width, channels] in 0..255."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one picture.
+
+    Attributes:
+        probabilities: float32 [classes]; logits where the export answers those.
+        class_names: Names of the classes.
+    """
+
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of the likeliest class."""
+        return self.class_names[int(self.probabilities.argmax())]
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """The likeliest classes, name and probability, likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.class_names[index], float(self.probabilities[index])) for index in order]
+
+
+class Predictor:
+    """A trained network as a function of pictures, compiled once.
+
+    A Keras model is deployed first (float32, the classifier alone, batch norms folded into the convolutions); an
+    export is taken as it is. Pictures of any size are prepared as evaluation prepares them: the shorter side resized,
+    the centre kept.
+
+    Args:
+        model: A Keras model, an export (or the path of its folder), or the path of a .tflite file. Of an export the
+            SavedModel is used, or the first .tflite file where there is none.
+        class_names: Names of the classes; None: those in the export or in the file, or the indices of a model's.
+        preprocessing: For a Keras model without one inside: its name (as in `keras_inception.preprocess_input`).
+        interpolation: How pictures are resized; None: as the export says, or bilinear.
+        central_crop: Which share of a picture's shorter side is kept; None: as the export says, or all of it.
+        batch_size: Pictures a call of the network, where there are more.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+        ExportError: The model cannot be deployed, the file cannot be run, or the names do not fit the classes.
+
+    Example:
+        >>> predict = Predictor("run/export")
+        >>> predict("daisy.jpg").label
+        'daisy'
+        >>> [prediction.top(3) for prediction in predict.batch(Path("photos").glob("*.jpg"))]
+    """
+
+    def __init__(
+        self,
+        model: keras.Model | Export | str | Path,
+        class_names: Sequence[str] | None = None,
+        *,
+        preprocessing: str | None = None,
+        interpolation: str | None = None,
+        central_crop: float | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        if batch_size < 1:
+            raise ExportError(f"A batch holds at least one picture. Received: {batch_size}.")
+        if isinstance(model, str | Path):
+            model = _at(Path(model))
+        if preprocessing is not None and not isinstance(model, keras.Model):
+            raise ExportError(f"An exported network holds its preprocessing. Received: {preprocessing!r}.")
+        self._network, shape, classes, known = _open(model, preprocessing)
+        self.image_shape: tuple[int, int, int] = shape
+        self.class_names = tuple(check_class_names(known if class_names is None else class_names, classes))
+        given: dict[str, Any] = {"interpolation": interpolation, "central_crop": central_crop}
+        known_of = model.manifest if isinstance(model, Export) else {}
+        chosen = {name: known_of.get(name) if value is None else value for name, value in given.items()}
+        fitting = Fitting(**{name: value for name, value in chosen.items() if value is not None})
+        self._batch_size = batch_size
+        self._decode, self._fit = _preparation(self.image_shape, fitting)
+
+    def __call__(self, picture: Picture) -> Prediction:
+        """Says what one picture shows.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ExportError: It is no picture, or its pixels are not in 0..255 or have another number of channels.
+        """
+        return Prediction(self._network(self.prepare(picture)[None])[0], self.class_names)
+
+    def batch(self, pictures: Iterable[Picture]) -> list[Prediction]:
+        """Says what each of several pictures shows; an array [n, height, width, channels] is several pictures.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ExportError: See `__call__`.
+        """
+        return [Prediction(row, self.class_names) for row in self.probabilities(pictures)]
+
+    def probabilities(self, pictures: Iterable[Picture]) -> np.ndarray:
+        """What the network answers to several pictures, float32 [n, classes]."""
+        answers = [self._network(batch) for batch in self._batches(pictures)]
+        return np.concatenate(answers) if answers else np.zeros((0, len(self.class_names)), np.float32)
+
+    def prepare(self, picture: Picture) -> np.ndarray:
+        """The pixels that the network sees of a picture: uint8 [height, width, channels]."""
+        import tensorflow as tf
+
+        if isinstance(picture, np.ndarray):
+            return self._prepare_pixels(picture)
+        content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+        try:
+            return self._decode(content).numpy()
+        except tf.errors.OpError:
+            what = f"{len(content)} bytes" if isinstance(picture, bytes) else picture
+            kinds = "JPEG, PNG, GIF, BMP or WebP" if self.image_shape[-1] == 3 else "JPEG or PNG"
+            raise ExportError(f"A picture must be a whole {kinds} file. Received: {what}.") from None
+
+    def _prepare_pixels(self, picture: np.ndarray) -> np.ndarray:
+        if picture.ndim != 3 or picture.shape[-1] != self.image_shape[-1] or not picture.size:
+            raise ExportError(
+                f"Pixels must be [height, width, {self.image_shape[-1]}]. Received: shape {picture.shape}."
+            )
+        if picture.dtype == np.uint8:
+            return picture if picture.shape == self.image_shape else self._fit(picture.astype(np.float32)).numpy()
+        low, high = float(picture.min()), float(picture.max())
+        if not (low >= 0 and high <= 255):  # written so that a NaN fails
+            raise ExportError(f"Pixels must have values in 0..255. Received: values from {low:g} to {high:g}.")
+        return self._fit(picture.astype(np.float32)).numpy()
+
+    def _batches(self, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
+        if isinstance(pictures, str | Path | bytes):
+            raise ExportError("Several pictures are a list or an array of them. Received: one path or file.")
+        if isinstance(pictures, np.ndarray) and pictures.dtype == np.uint8 and pictures.shape[1:] == self.image_shape:
+            for start in range(0, len(pictures), self._batch_size):
+                yield pictures[start : start + self._batch_size]
+            return
+        waiting = iter(pictures)
+        while some := list(islice(waiting, self._batch_size)):
+            yield np.stack([self.prepare(picture) for picture in some])
+
+
+def _at(path: Path) -> Export | Path:
+    if path.is_dir() and path.name == SAVED_MODEL and (path.parent / MANIFEST).is_file():
+        raise ExportError(f"An export is opened by its own folder. Received: {path}, which is a part of one.")
+    return path if path.suffix == ".tflite" else Export.open(path)
+
+
+def _open(
+    model: keras.Model | Export | Path, preprocessing: str | None
+) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, int, int], int, Sequence[str] | None]:
+    """The network as a function of uint8 pixels, its image shape, its number of classes, and their names if known."""
+    if isinstance(model, keras.Model):
+        twin = deploy(model, preprocessing=preprocessing, fold=True)
+        return _compiled(twin), image_shape(twin), int(twin.output_shape[-1]), None
+    if isinstance(model, Export):
+        file = model.files.get(SAVED_MODEL) or _first_tflite(model)
+        call = open_saved_model(file) if file.is_dir() else LiteRTModel(file)
+        return call, model.input_shape, len(model.class_names), model.class_names
+    if isinstance(model, Path):
+        lite = LiteRTModel(model)
+        height, width, channels = (int(size or 0) for size in lite.input_shape[1:])
+        return lite, (height, width, channels), lite.classes, labels_of(model)
+    raise ExportError(f"A predictor needs a Keras model, an export or a path. Received: {type(model).__name__}.")
+
+
+def _first_tflite(export: Export) -> Path:
+    files = [path for mode, path in export.files.items() if mode in MODES]
+    if not files:
+        raise ExportError(f"A predictor needs a SavedModel or a .tflite file. Received: {export.folder} without one.")
+    return files[0]
+
+
+def _compiled(twin: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """The network traced once for batches of any size, its weights constants: kernels prepare those once, too."""
+    import tensorflow as tf
+
+    function = trace(twin, "float32", None)
+    return lambda pixels: function(tf.constant(pixels))[OUTPUT].numpy()
+
+
+def _preparation(shape: tuple[int, int, int], fitting: Fitting) -> tuple[Any, Any]:
+    """Compiled `decode` and `fit`, traced once for pictures of all sizes."""
+    import tensorflow as tf
+
+    any_size = tf.TensorSpec((None, None, shape[-1]), tf.float32)
+    return (
+        tf.function(lambda content: decode(content, shape, fitting), [tf.TensorSpec((), tf.string)], False),
+        tf.function(lambda image: fit(image, shape, fitting), [any_size], False),
+    )

@@ -1,0 +1,178 @@
+"""Latency of exported files and models, side by side: interleaved runs, medians and their spread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import ExportError, first_line
+from ..pictures.pixels import pixels
+from .litert import LiteRTModel, cores
+from .others import open_onnx, open_saved_model
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latency of one contestant, in milliseconds a call.
+
+    Attributes:
+        name: The file's or the model's name.
+        kind: `"tflite"`, `"onnx"`, `"saved_model"`, `"keras"` or `"callable"`.
+        median_ms: The median.
+        low_ms: The tenth percentile.
+        high_ms: The ninetieth percentile.
+        runs: Number of timed calls.
+        batch: Images a call.
+        threads: Threads that it was allowed; TensorFlow takes all cores.
+        ratio: Median over the rounds of its time to that of the contestant named by `vs`; None without one.
+    """
+
+    name: str
+    kind: str
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    runs: int
+    batch: int
+    threads: int
+    ratio: float | None = None
+
+
+def benchmark(
+    files: Iterable[Any] | Mapping[str, Any],
+    images: np.ndarray | None = None,
+    *,
+    vs: str | None = None,
+    batch: int = 1,
+    threads: int | None = None,
+    runs: int = 50,
+    warmup: int = 5,
+) -> list[Timing]:
+    """Times exported files, Keras models and functions against each other.
+
+    In each round every contestant is called once, in an order that changes from round to round, so that a busy moment
+    of the machine hits them alike.
+
+    Args:
+        files: Paths of .tflite, .onnx and .keras files and of SavedModel folders, Keras models, or functions of a
+            batch; or a mapping from names to them.
+        images: Batch of pixels to feed, [n, h, w, c] in 0..255; None: seeded random pixels of the size that the first
+            file or model takes (latency does not depend on what is in the picture).
+        vs: Name of the contestant that the others are compared with (of a path, the path).
+        batch: Images a call, where `images` is None.
+        threads: Threads of LiteRT; None: as many as there are cores.
+        runs: Timed rounds.
+        warmup: Untimed rounds before.
+
+    Returns:
+        One row a contestant, in the order given.
+
+    Raises:
+        FileNotFoundError: A path that does not exist.
+        ExportError: A file that cannot be run, or nothing to time.
+    """
+    if isinstance(files, str | Path):
+        files = [files]
+    named = dict(files) if isinstance(files, Mapping) else {_name(item): item for item in files}
+    if not named:
+        raise ExportError("A benchmark needs something to time. Received: nothing.")
+    if runs < 1:
+        raise ExportError(f"A benchmark needs at least one run. Received: {runs}.")
+    if vs is not None and vs not in named:
+        raise ExportError(f"What the others are compared with is one of {', '.join(named)}. Received: {vs!r}.")
+    threads = threads or cores()
+    opened = {name: open_any(item, threads=threads) for name, item in named.items()}
+    if images is None:
+        images = _random_images(opened, batch)
+    calls = {name: partial(call, images) for name, (call, _, _) in opened.items()}
+    times = interleaved(calls, runs=runs, warmup=warmup)
+    rows = []
+    for name, (_, kind, _) in opened.items():
+        low, median, high = np.percentile(times[name], [10, 50, 90]) * 1e3
+        allowed = threads if kind in ("tflite", "onnx") else cores()
+        ratio = None if vs is None else float(np.median(times[name] / times[vs]))
+        rows.append(Timing(name, kind, float(median), float(low), float(high), runs, len(images), allowed, ratio))
+    return rows
+
+
+def interleaved(calls: Mapping[str, Callable[[], Any]], *, runs: int, warmup: int = 3) -> dict[str, np.ndarray]:
+    """Seconds that each call took, [runs], measured in turns.
+
+    Args:
+        calls: What is called, by name.
+        runs: Timed rounds.
+        warmup: Untimed rounds before.
+    """
+    for _ in range(warmup):
+        for call in calls.values():
+            call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    names, order = list(calls), np.random.default_rng(0)
+    for _ in range(runs):
+        for index in order.permutation(len(names)):
+            start = time.perf_counter()
+            calls[names[index]]()
+            times[names[index]].append(time.perf_counter() - start)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
+    """Returns the model as one compiled TensorFlow function of a batch of pixels, in inference mode."""
+    import tensorflow as tf
+
+    function = tf.function(lambda images: model(tf.cast(images, tf.float32), training=False), autograph=False)
+
+    def call(images: np.ndarray) -> Any:
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), function(tf.constant(images)))
+
+    return call
+
+
+def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], str, tuple[int, ...] | None]:
+    """Opens a contestant: its function of a batch, its kind, and the image shape that it takes where that is known."""
+    if isinstance(item, keras.Model):
+        return compiled(item), "keras", tuple(item.inputs[0].shape[1:])
+    if isinstance(item, str | Path):
+        path = Path(item)
+        if not path.exists():
+            raise FileNotFoundError(f"A file to time must exist. Received: {path}.")
+        if path.is_dir():
+            return open_saved_model(path), "saved_model", None
+        if path.suffix == ".keras":
+            return open_any(_load(path), threads=threads)
+        if path.suffix == ".onnx":
+            return open_onnx(path, threads=threads), "onnx", None
+        model = LiteRTModel(path, threads=threads)
+        return model, "tflite", tuple(size or 1 for size in model.input_shape[1:])
+    if callable(item):
+        return item, "callable", None
+    raise ExportError(f"What is timed is a file, a model or a function. Received: {item!r}.")
+
+
+def _load(path: Path) -> keras.Model:
+    try:
+        model: keras.Model = keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError, TypeError, EOFError) as error:
+        raise ExportError(f"A .keras file must be a whole model. Received: {path} ({first_line(error)}).") from error
+    return model
+
+
+def _name(item: Any) -> str:
+    if isinstance(item, str | Path):
+        return str(item)
+    return str(getattr(item, "name", None) or getattr(item, "__name__", type(item).__name__))
+
+
+def _random_images(opened: Mapping[str, Any], batch: int) -> np.ndarray:
+    shapes = [shape for _, _, shape in opened.values() if shape is not None]
+    if not shapes:
+        raise ExportError("Without a .tflite file or a Keras model, images must be given. Received: none.")
+    noise = np.random.default_rng(0).integers(0, 256, (batch, *shapes[0]), dtype=np.uint8)
+    return pixels(noise, shapes[0])

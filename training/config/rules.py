@@ -1,0 +1,75 @@
+"""The rules that the values of a configuration keep, beyond their types."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+SOURCES = ("folder", "tfds", "tfrecord", "array")
+
+
+@dataclass(frozen=True)
+class Range:
+    """What values a field takes: from `least` (not `least` itself where it is `open`) to `most`."""
+
+    least: float
+    most: float = math.inf
+    open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Tells whether a value keeps the rule; NaN never does."""
+        return (value > self.least if self.open else value >= self.least) and value <= self.most
+
+    def __str__(self) -> str:
+        """Words the rule, as in "must be at least 1"."""
+        if self.open:
+            return f"more than {self.least:g}" + (f" and at most {self.most:g}" if self.most < math.inf else "")
+        return f"at least {self.least:g}" if self.most == math.inf else f"between {self.least:g} and {self.most:g}"
+
+
+POSITIVE, SEED = Range(0, open=True), Range(0, 2**31 - 1)
+
+
+def check(config: Any) -> None:
+    """Raises `ValueError`, one sentence, for the first rule that a `TrainConfig` breaks."""
+    for path, value, allowed in _ranged(config, ""):
+        if value is not None and value not in allowed:
+            raise ValueError(f"{path} must be {allowed}. Received: {value}")
+    kinds = [f"{kind}:" for kind in SOURCES]
+    if config.data != "digits" and not config.data.startswith(tuple(kinds)):
+        raise ValueError(f"data must be digits or begin with {', '.join(kinds)}. Received: {config.data!r}")
+    if config.test_data and not config.test_data.startswith(tuple(kinds)):
+        raise ValueError(f"test_data must be empty or begin with {', '.join(kinds)}. Received: {config.test_data!r}")
+    if config.pipeline.balance_classes and config.pipeline.class_weights:
+        raise ValueError(
+            "pipeline.balance_classes and pipeline.class_weights exclude each other. "
+            f"Received: {config.pipeline.class_weights}"
+        )
+    if min(config.pipeline.class_weights.values(), default=0) < 0:
+        raise ValueError(f"pipeline.class_weights must be at least 0. Received: {config.pipeline.class_weights}")
+    if config.model.channels not in (1, 3):
+        raise ValueError(f"model.channels must be 1 or 3. Received: {config.model.channels}")
+    for name in ("saturation", "hue", "randaugment"):
+        value = getattr(config.pipeline.augment, name)
+        if config.model.channels == 1 and value:
+            raise ValueError(
+                f"pipeline.augment.{name} needs colour images (model.channels 3). Received: {value} with 1 channel"
+            )
+    if config.pipeline.augment.crop_padding >= config.model.image_size:
+        raise ValueError(
+            f"pipeline.augment.crop_padding must be smaller than model.image_size ({config.model.image_size}). "
+            f"Received: {config.pipeline.augment.crop_padding}"
+        )
+
+
+def _ranged(values: Any, path: str) -> Iterator[tuple[str, Any, Range]]:
+    """The fields of a tree of dataclasses that have a `Range`: dotted name, value and range."""
+    hints = typing.get_type_hints(type(values), include_extras=True)
+    for field in dataclasses.fields(values):
+        value, name = getattr(values, field.name), path + field.name
+        if dataclasses.is_dataclass(value):
+            yield from _ranged(value, f"{name}.")
+        for extra in getattr(hints[field.name], "__metadata__", ()):
+            yield name, value, extra

@@ -1,0 +1,126 @@
+"""Images in memory: the digits of scikit-learn, and arrays in a file."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import TrainConfig
+from ..files import write_atomically
+from .images import ArrayImages, Parts, some
+
+
+def open_digits(config: TrainConfig) -> ArrayImages:
+    """The 1,797 scans of handwritten digits that scikit-learn ships: UCI Optdigits' test set, 8x8, 17 grey levels."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    pixels = np.repeat(grey, config.model.channels, axis=-1)
+    names = [f"digits/{i}" for i in range(len(pixels))]
+    return ArrayImages(pixels, digits.target.astype(np.int64), names)
+
+
+def open_arrays(place: str, config: TrainConfig) -> Parts:
+    """Opens what `write_arrays` wrote.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ValueError: where it holds something else.
+    """
+    path = Path(place).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"array:FILE.npz must name a file. Received: {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"array:FILE.npz must be a whole .npz file without objects. Received: {path}") from error
+
+    def images(part: str) -> ArrayImages | None:
+        prefix = "" if part == "train" else f"{part}_"
+        if f"{prefix}images" not in arrays:
+            return None
+        pixels, labels = arrays[f"{prefix}images"], arrays.get(f"{prefix}labels", np.empty(0))
+        pixels = _checked(pixels, labels, path, config.model.channels)
+        weights = arrays.get(f"{prefix}weights")
+        if weights is not None and (weights.shape != labels.shape or not (weights >= 0).all()):
+            raise ValueError(f"Weights must be one number of at least 0 an image. Received: {path}")
+        names = [f"{path.stem}/{part}/{i}" for i in range(len(pixels))]
+        return ArrayImages(pixels, labels.astype(np.int64), names, weights)
+
+    train = images("train")
+    if train is None:
+        raise ValueError(f"array:FILE.npz must hold images and labels. Received: {path} with {some(sorted(arrays))}")
+    class_names = [str(name) for name in arrays.get("class_names", np.arange(train.labels.max() + 1))]
+    parts = Parts(train, images("validation"), images("test"), class_names, [])
+    largest = max(part.labels.max() for part in (parts.train, parts.validation, parts.test) if part is not None)
+    if largest >= len(class_names) or len(class_names) < 2:
+        raise ValueError(
+            f"Labels must number at least two classes from 0. Received: {path} with the label {largest} "
+            f"and {len(class_names)} classes"
+        )
+    return parts
+
+
+def write_arrays(
+    path: str | Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_names: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    test: tuple[np.ndarray, np.ndarray] | None = None,
+) -> str:
+    """Writes images in memory as a file that runs can be trained on, and can find again.
+
+    Args:
+        path: the .npz file to write.
+        images: uint8 [n, height, width] or [n, height, width, channels].
+        labels: whole numbers [n], from 0.
+        class_names: names by label; the numbers themselves where it is None.
+        weights: how much each image counts in training [n].
+        validation: images and labels to validate on; split off `images` where it is None.
+        test: images and labels to test on; split off `images` where it is None.
+
+    Returns:
+        The `data` of a configuration: `array:PATH`.
+
+    Raises:
+        ValueError: where the arrays are not such.
+    """
+    path = Path(path).with_suffix(".npz")
+    arrays: dict[str, Any] = {}
+    for part, pair in (("", (images, labels)), ("validation_", validation), ("test_", test)):
+        if pair is not None:
+            _checked(*pair, path, None)
+            arrays |= {f"{part}images": pair[0], f"{part}labels": pair[1]}
+    if class_names is not None:
+        arrays["class_names"] = np.array(class_names)
+    if weights is not None:
+        arrays["weights"] = np.asarray(weights, np.float32)
+    write_atomically(path, lambda temporary: np.savez(temporary, **arrays))
+    return f"array:{path}"
+
+
+def _checked(pixels: np.ndarray, labels: np.ndarray, path: Path, channels: int | None) -> np.ndarray:
+    """The pixels with `channels` channels: grey is repeated where colour is asked for."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,)):
+        raise ValueError(
+            "Images in an array must be uint8 [n, height, width] or [n, height, width, 1 or 3]. "
+            f"Received: {pixels.dtype} {list(pixels.shape)} for {path}"
+        )
+    if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0:
+        raise ValueError(
+            f"Labels must be one whole number of at least 0 an image ({len(pixels)}). "
+            f"Received: {labels.dtype} {list(labels.shape)} for {path}"
+        )
+    pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+    if channels in (None, pixels.shape[-1]):
+        return pixels
+    if channels == 1:
+        raise ValueError(f"model.channels must be 3 for images in colour. Received: 1 for {path}")
+    return np.repeat(pixels, 3, axis=-1)

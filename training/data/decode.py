@@ -1,0 +1,150 @@
+"""From the bytes of a file to pixels: what can be read, and why not the rest."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+Window = Callable[[tf.Tensor], tf.Tensor]
+"""Chooses a part of a picture: from its height and width, int32 [2], to top, left, height and width, int32 [4]."""
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".avif"}
+_JPEG_REDUCTIONS = (1, 2, 4, 8)
+
+
+def is_image_name(path: Path) -> bool:
+    """Tells whether a file claims to be an image; formats that TensorFlow cannot read count, so that they get named."""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+
+
+def decode_bytes(content: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes a JPEG, PNG, GIF (first frame), BMP or WebP to uint8 [height, width, channels].
+
+    The check before training and training itself both come here, so what passes the one passes the other.
+    """
+
+    def decoded(count: int) -> tf.Tensor:
+        return tf.io.decode_image(content, channels=count, expand_animations=False)
+
+    if channels == 3:
+        image = decoded(3)
+    else:  # the decoders of the other kinds of file know colours only
+        is_png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
+        grey = tf.logical_or(is_png, _is_jpeg_for(content, channels))
+        image = tf.cond(grey, lambda: decoded(1), lambda: tf.image.rgb_to_grayscale(decoded(3)))
+    image.set_shape([None, None, channels])
+    return image
+
+
+def _is_jpeg_for(content: tf.Tensor, channels: int) -> tf.Tensor:
+    """Whether a file is a JPEG that its decoder turns into so many channels; from CMYK it makes colours only."""
+    is_jpeg = tf.io.is_jpeg(content)
+    if channels == 3:
+        return is_jpeg
+    return tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(content)[2] < 4, lambda: False)
+
+
+def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size: int) -> tf.Tensor:
+    """Decodes a part of a picture. Of a JPEG that is all that is decoded.
+
+    A JPEG's part of at least twice, four or eight times `size` comes out reduced by that factor: the decoder does it
+    among the frequencies, which costs little and blurs no more than the resize that follows.
+    """
+
+    def jpeg() -> tf.Tensor:
+        part = window(tf.io.extract_jpeg_shape(content)[:2])
+        times = tf.reduce_min(part[2:]) // size
+        branch = tf.cast(times >= 2, tf.int32) + tf.cast(times >= 4, tf.int32) + tf.cast(times >= 8, tf.int32)
+
+        def reduced_by(factor: int) -> Callable[[], tf.Tensor]:
+            return lambda: tf.io.decode_and_crop_jpeg(content, part // factor, channels=channels, ratio=factor)
+
+        return tf.switch_case(branch, [reduced_by(factor) for factor in _JPEG_REDUCTIONS])
+
+    def other() -> tf.Tensor:
+        return cut(decode_bytes(content, channels), window)
+
+    image = tf.cond(_is_jpeg_for(content, channels), jpeg, other)
+    image.set_shape([None, None, channels])
+    return image
+
+
+def cut(image: tf.Tensor, window: Window) -> tf.Tensor:
+    """Cuts a part out of a decoded picture."""
+    top, left, height, width = tf.unstack(window(tf.shape(image)[:2]))
+    return image[top : top + height, left : left + width]
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that calls itself an image and cannot be decoded."""
+
+    path: str
+    reason: str
+
+
+EMPTY, UNREADABLE, TRUNCATED, DAMAGED = "empty file", "cannot be read", "truncated image", "damaged image"
+UNKNOWN = "not a JPEG, PNG, GIF, BMP or WebP image"
+UNSUPPORTED = "a variant that TensorFlow does not read"
+_ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
+_TAIL = 64  # bytes in which a whole file's end is looked for: some writers pad
+_BMP_HEADER, _BMP_BITS = 14, 28
+
+
+def find_bad(paths: Sequence[str], channels: int) -> list[BadFile]:
+    """Decodes every file once, since a file's name and first bytes tell too little about its end."""
+
+    def check(path: str) -> BadFile | None:
+        _, reason = decode(path, channels)
+        return BadFile(path, reason) if reason else None
+
+    with ThreadPoolExecutor() as pool:
+        return [bad for bad in pool.map(check, paths) if bad is not None]
+
+
+def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
+    """Decodes a file as training does.
+
+    Returns:
+        (pixels, "") or (None, the reason why it cannot be used).
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        return None, UNREADABLE
+    if not content:
+        return None, EMPTY
+    if _has_coloured_palette(content):  # TensorFlow reads the numbers of the colours as shades of grey
+        return None, UNSUPPORTED
+    try:
+        with tf.device("CPU:0"):
+            return decode_bytes(tf.constant(content), channels).numpy(), ""
+    except tf.errors.OpError as error:
+        return None, _reason(content, error.message)
+
+
+def _reason(content: bytes, message: str) -> str:
+    if "Unknown image file format" in message:
+        return UNKNOWN
+    end = next((end for start, end in _ENDS.items() if content.startswith(start)), None)
+    if end is not None:
+        return DAMAGED if end in content[-_TAIL:] else TRUNCATED
+    if content.startswith(b"BM"):
+        return TRUNCATED if int.from_bytes(content[2:6], "little") > len(content) else UNSUPPORTED
+    if content.startswith(b"RIFF"):
+        return TRUNCATED if int.from_bytes(content[4:8], "little") + 8 > len(content) else UNSUPPORTED
+    return DAMAGED
+
+
+def _has_coloured_palette(content: bytes) -> bool:
+    if not content.startswith(b"BM") or len(content) < _BMP_BITS + 2:
+        return False
+    if int.from_bytes(content[_BMP_BITS : _BMP_BITS + 2], "little") > 8:
+        return False
+    begin = _BMP_HEADER + int.from_bytes(content[14:18], "little")
+    pixels = int.from_bytes(content[10:14], "little")
+    grey = bytes(value for shade in range(256) for value in (shade, shade, shade, 0))
+    return content[begin:pixels] != grey[: pixels - begin]

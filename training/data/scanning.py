@@ -1,0 +1,210 @@
+"""What is in a folder of images: files that training cannot use, and files that are not what they seem.
+
+Pictures are decoded as training decodes them, so the verdict is training's own; headers are read by Pillow.
+"""
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import decode as reading
+from .folders import image_files, part_folders
+from .shards import INDEX, damaged_shards, read_index
+
+LARGE_MEGAPIXELS = 50.0
+
+ERRORS = {
+    "empty": "files without content: left out of training",
+    "unreadable": "no image, or a file that may not be read: left out of training",
+    "truncated": "images that end too early: left out of training",
+    "damaged": "images whose content is broken: left out of training",
+    "unsupported": "images that TensorFlow does not read or reads wrongly: left out of training",
+    "conflict": "the same picture in two classes: one of the labels is wrong",
+    "overlap": "the same picture in two parts, such as train and validation: results would be too good",
+}
+NOTES = {
+    "mislabelled": "the name's ending is not the file's format: used all the same",
+    "cmyk": "colours for print: converted to RGB",
+    "16-bit": "more than 8 bits a channel: the lower ones are dropped",
+    "animated": "several pictures in one file: the first one is used",
+    "rotated": "the camera's note to turn the picture: it is used as it lies in the file",
+    "large": "very many pixels: slow to decode",
+    "duplicate": "the same picture twice in a class",
+}
+_REASONS = {
+    reading.EMPTY: "empty", reading.UNREADABLE: "unreadable", reading.UNKNOWN: "unreadable",
+    reading.TRUNCATED: "truncated", reading.DAMAGED: "damaged", reading.UNSUPPORTED: "unsupported",
+}  # fmt: skip
+_ENDINGS = {
+    "JPEG": {".jpg", ".jpeg"}, "MPO": {".jpg", ".jpeg"}, "PNG": {".png"}, "GIF": {".gif"}, "BMP": {".bmp"},
+    "WEBP": {".webp"}, "TIFF": {".tif", ".tiff"},
+}  # fmt: skip
+_PNG_DEPTH = 24  # where a PNG's header tells its bits a channel
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is to say about one file."""
+
+    kind: str
+    """One of `ERRORS` or `NOTES`."""
+    path: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder of images holds."""
+
+    folder: str
+    files: int
+    """Files that call themselves images."""
+    usable: int
+    """Those that training can use."""
+    formats: dict[str, int]
+    """Usable files by format."""
+    per_class: dict[str, int]
+    """Usable files by the folder that they lie in."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that want something done; `NOTES` are the others."""
+        return [finding for finding in self.findings if finding.kind in ERRORS]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One file, looked at."""
+
+    path: Path
+    findings: list[Finding]
+    file_format: str = ""
+    pixels: bytes = b""
+    """Digest of shape and pixels; empty where they cannot be used."""
+    content: bytes = b""
+    """Digest of the file."""
+
+
+def scan(
+    folder: str | Path,
+    *,
+    large_megapixels: float = LARGE_MEGAPIXELS,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, _: items,
+) -> Scan:
+    """Looks at every image file below a folder.
+
+    Args:
+        folder: folder of images, with a sub-folder a class, maybe under train/, validation/ and test/; or a packed one,
+            whose shards are held against their checksums.
+        large_megapixels: images of more pixels are named.
+        track: given the looks and their number, yields them; a place for a progress bar.
+
+    Raises:
+        FileNotFoundError: where there is no such folder.
+        ValueError: where it holds no image.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"A folder of images must exist. Received: {root}")
+    if (root / INDEX).is_file():
+        return _scan_shards(root)
+    paths = image_files(root)
+    if not paths:
+        raise ValueError(f"A folder to scan must hold images. Received: none below {root}")
+    with ThreadPoolExecutor() as pool:
+        looks = list(track(pool.map(lambda path: _look(path, large_megapixels), paths), len(paths)))
+    usable = [look for look in looks if look.pixels]
+    return Scan(
+        str(root),
+        len(paths),
+        len(usable),
+        dict(Counter(look.file_format for look in usable).most_common()),
+        dict(sorted(Counter(str(look.path.parent.relative_to(root)) for look in usable).items())),
+        [finding for look in looks for finding in look.findings] + _repeated(usable, root),
+    )
+
+
+def _look(path: Path, large_megapixels: float) -> _Look:
+    pixels, reason = reading.decode(str(path), 3)
+    if pixels is None:
+        return _Look(path, [Finding(_REASONS[reason], str(path), reason)])
+    content = path.read_bytes()
+    file_format, notes = _header(path, content)
+    if pixels.shape[0] * pixels.shape[1] > large_megapixels * 1e6:
+        notes["large"] = f"{pixels.shape[1]} x {pixels.shape[0]}"
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(pixels.tobytes())
+    findings = [Finding(kind, str(path), detail) for kind, detail in notes.items()]
+    return _Look(path, findings, file_format, digest.digest(), hashlib.blake2b(content, digest_size=16).digest())
+
+
+def _header(path: Path, content: bytes) -> tuple[str, dict[str, str]]:
+    """The format of a file that training can read, and what its header gives to note."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures, which get a note of our own
+            with Image.open(path) as picture:
+                file_format, mode = picture.format or "", picture.mode
+                frames = getattr(picture, "n_frames", 1)
+                orientation = picture.getexif().get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return "", {}  # what Pillow does not know, TensorFlow has decoded all the same
+    notes = {}
+    if path.suffix.lower() not in _ENDINGS.get(file_format, {path.suffix.lower()}):
+        notes["mislabelled"] = f"{file_format} named {path.suffix}"
+    if mode == "CMYK":
+        notes["cmyk"] = mode
+    if mode.startswith("I") or (file_format == "PNG" and content[_PNG_DEPTH] == 16):
+        notes["16-bit"] = mode
+    if frames > 1 and file_format != "MPO":
+        notes["animated"] = f"{frames} pictures"
+    if orientation != 1:
+        notes["rotated"] = f"orientation {orientation}"
+    return file_format, notes
+
+
+def _repeated(looks: list[_Look], root: Path) -> list[Finding]:
+    """The same picture more than once: across parts, across classes, or within one class."""
+    folders = [folder for folder in part_folders(root).values() if folder is not None]
+
+    def part(path: Path) -> Path:
+        return next((folder for folder in folders if path.is_relative_to(folder)), root)
+
+    first: dict[bytes, list[_Look]] = {}
+    findings = []
+    for look in looks:
+        earlier = first.setdefault(look.pixels, [])
+        for other in earlier:
+            if part(look.path) != part(other.path):
+                kind = "overlap"
+            elif look.path.parent != other.path.parent:
+                kind = "conflict"
+            else:
+                kind = "duplicate"
+            what = "the same file as" if look.content == other.content else "the same pixels as"
+            findings.append(Finding(kind, str(look.path), f"{what} {other.path}"))
+            break  # one line a file: of many equal ones, each names the first
+        earlier.append(look)
+    return findings
+
+
+def _scan_shards(root: Path) -> Scan:
+    index = read_index(root)
+    damaged = [Finding("damaged", str(root / name), "not what was packed") for name in damaged_shards(root)]
+    lost = sum(index["shards"][Path(finding.path).name]["examples"] for finding in damaged)
+    images = sum(shard["examples"] for shard in index["shards"].values())
+    per_class = {f"{part}/{name}": count for part, counts in index["images"].items() for name, count in counts.items()}
+    return Scan(str(root), images, images - lost, {}, per_class, damaged)

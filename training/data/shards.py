@@ -1,0 +1,109 @@
+"""Image data packed into TFRecord shards, for data sets of more files than a file system likes.
+
+A packed folder holds shards PART-NUMBER.tfrecord, examples.csv (each record's part, shard, name, label and weight, in
+order) and index.json (class names, counts, checksums). A record is a tf.train.Example with the keys that TF-Slim's
+ImageNet has, image/encoded, image/class/label and image/filename; the images are the files' own bytes.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..config import TrainConfig
+from ..files import sha256
+from .images import Parts, StreamImages
+
+INDEX, EXAMPLES = "index.json", "examples.csv"
+FORMAT = 1
+
+
+def open_shards(place: str, config: TrainConfig) -> Parts:
+    """Opens a packed folder: every shard has its size, and examples.csv its checksum; records carry their own.
+
+    Raises:
+        FileNotFoundError: where there is no packed folder.
+        ValueError: where a file of it is not what was packed.
+    """
+    folder = Path(place).expanduser()
+    index = read_index(folder)
+    for name, shard in index["shards"].items():
+        size = (folder / name).stat().st_size if (folder / name).is_file() else 0
+        if size != shard["bytes"]:
+            raise ValueError(f"A shard must be as it was packed ({shard['bytes']} bytes). Received: {folder / name}")
+    if sha256(folder / EXAMPLES) != index["examples_sha256"]:
+        raise ValueError(f"{EXAMPLES} must be as it was packed. Received: {folder / EXAMPLES}")
+    with (folder / EXAMPLES).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+
+    def images(part: str) -> StreamImages | None:
+        of_part = [row for row in rows if row[0] == part]
+        if not of_part:
+            return None
+        names, labels = [row[2] for row in of_part], np.array([row[3] for row in of_part], np.int64)
+        weights = np.array([row[4] for row in of_part], np.float32) if index["weighted"] else None
+        shards = list(dict.fromkeys(row[1] for row in of_part))
+        counts = [index["shards"][name]["examples"] for name in shards]
+        stream = _stream([str(folder / name) for name in shards], counts)
+        buffer, channels = config.pipeline.shuffle_buffer, config.model.channels
+        return StreamImages(stream, len(labels), np.arange(len(labels)), channels, buffer, labels, names, weights)
+
+    train = images("train")
+    if train is None:
+        raise ValueError(f"A packed folder must hold images to train on. Received: {folder} without any")
+    return Parts(train, images("validation"), images("test"), index["class_names"], [])
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Reads a packed folder's index.json.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        ValueError: where it is not one of ours.
+    """
+    if not (folder / INDEX).is_file():
+        raise FileNotFoundError(
+            f"A packed folder, as `keras-inception pack` writes it, holds {INDEX}. Received: {folder}"
+        )
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["format"] == FORMAT:
+            return index
+        found = f"format {index['format']}"
+    except (ValueError, KeyError, TypeError):
+        found = "something else"
+    raise ValueError(f"{INDEX} must be a packed folder's of format {FORMAT}. Received: {found} in {folder}")
+
+
+def damaged_shards(folder: Path) -> list[str]:
+    """Names the shards whose content is no longer what was packed, by their checksums."""
+    shards = read_index(folder)["shards"]
+    return [
+        name
+        for name, shard in shards.items()
+        if not (folder / name).is_file() or sha256(folder / name) != shard["sha256"]
+    ]
+
+
+def _stream(paths: list[str], counts: list[int]) -> Callable[[Any], Any]:
+    starts = np.cumsum([0, *counts[:-1]]).astype(np.int64)
+    shape = {"image/encoded": tf.io.FixedLenFeature((), tf.string)}
+
+    def open_stream(seed: Any) -> tf.data.Dataset:
+        def records(shard: tf.Tensor) -> tf.data.Dataset:
+            numbered = tf.data.TFRecordDataset(tf.gather(paths, shard)).enumerate(tf.gather(starts, shard))
+            return numbered.map(
+                lambda place, record: (place, tf.io.parse_single_example(record, shape)["image/encoded"])
+            )
+
+        shards = tf.data.Dataset.range(len(paths))
+        if seed is not None:
+            order = tf.random.experimental.stateless_shuffle(tf.range(len(paths), dtype=tf.int64), seed)
+            shards = tf.data.Dataset.from_tensor_slices(order)
+        return shards.flat_map(records)
+
+    return open_stream

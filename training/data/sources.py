@@ -1,0 +1,167 @@
+"""Where images come from: a data specification becomes training, validation and test images with class names."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import TrainConfig
+from .arrays import open_arrays, open_digits
+from .decode import BadFile
+from .folders import open_folder
+from .images import AnyImages, Parts, some
+from .shards import open_shards
+from .tfds import open_tfds
+
+_DIGITS_TEST_COUNT = 360
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The images of a run, without the files that cannot be decoded."""
+
+    train: AnyImages
+    validation: AnyImages
+    test: AnyImages
+    class_names: list[str]
+    bad_files: list[BadFile]
+
+    def __getitem__(self, split: str) -> AnyImages:
+        if split not in ("train", "validation", "test"):
+            raise ValueError(f"A split is train, validation or test. Received: {split!r}")
+        images: AnyImages = getattr(self, split)
+        return images
+
+    def describe(self, split: str) -> dict[str, Any]:
+        """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+        return describe(self[split], self.class_names)
+
+
+def open_splits(config: TrainConfig, known_bad: Sequence[str] | None = None) -> Splits:
+    """Finds, checks and splits the images of a configuration.
+
+    Where a source has a validation set but no test set, the former is the test set and validation images are split off
+    the training images, so that the choice of the best checkpoint never sees a test image.
+
+    Args:
+        config: the run's configuration.
+        known_bad: paths that an earlier check found undecodable; the check is not repeated then.
+
+    Raises:
+        FileNotFoundError: where there is no such folder.
+        ValueError: for an empty folder, a single class, or too many undecodable files.
+    """
+    parts = open_parts(config.data, config, known_bad)
+    bad_files = parts.bad_files
+    validation, test = parts.validation, parts.test
+    if config.test_data:
+        test, more_bad = open_labelled(config.test_data, config, parts.class_names, known_bad)
+        bad_files = bad_files + more_bad
+    elif test is None and validation is not None:
+        validation, test = None, validation
+
+    train, settings = parts.train, config.pipeline
+    if test is None:
+        count = round(settings.test_share * len(train.labels))
+        train, test = _split_off(train, count, settings.split_seed, parts.class_names)
+    if validation is None:
+        count = round(settings.validation_share * len(train.labels))
+        train, validation = _split_off(train, count, settings.split_seed, parts.class_names)
+    train = _weighted(train, config, parts.class_names)
+    return Splits(train, validation, test, parts.class_names, bad_files)
+
+
+def open_labelled(
+    specification: str, config: TrainConfig, class_names: list[str], known_bad: Sequence[str] | None = None
+) -> tuple[AnyImages, list[BadFile]]:
+    """Opens data as one labelled set: its test or validation part where it has one, else all of it.
+
+    Raises:
+        ValueError: where its classes are not among `class_names`.
+    """
+    parts = open_parts(specification, config, known_bad)
+    strangers = [name for name in parts.class_names if name not in class_names]
+    if strangers:
+        raise ValueError(
+            f"The classes of {specification} must be among the {len(class_names)} classes trained on. "
+            f"Received: {len(parts.class_names)} classes, {some(strangers)} unknown"
+        )
+    images = next(part for part in (parts.test, parts.validation, parts.train) if part is not None)
+    place = np.array([class_names.index(name) for name in parts.class_names])
+    images = images.subset(np.arange(len(images.labels)))
+    images.labels[:] = place[images.labels]
+    return images, parts.bad_files
+
+
+def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
+    """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, label in zip(images.names, images.labels, strict=True):
+        digest.update(f"{Path(name).name}\0{label}\n".encode())
+    counts = np.bincount(images.labels, minlength=len(class_names))
+    return {
+        "images": len(images.labels),
+        "per_class": {name: int(count) for name, count in zip(class_names, counts, strict=True)},
+        "fingerprint": digest.hexdigest(),
+    }
+
+
+def open_parts(specification: str, config: TrainConfig, known_bad: Sequence[str] | None = None) -> Parts:
+    """Opens a source: what it holds to train, validate and test on, before anything is split off."""
+    kind, _, place = specification.partition(":")
+    match kind:
+        case "digits":
+            digits = open_digits(config)
+            class_names = [str(digit) for digit in range(10)]
+            train, test = _split_off(digits, _DIGITS_TEST_COUNT, config.pipeline.split_seed, class_names)
+            return Parts(train, None, test, class_names, [])
+        case "folder":
+            return open_folder(place, config, known_bad)
+        case "tfds":
+            return open_tfds(place, config)
+        case "tfrecord":
+            return open_shards(place, config)
+        case _:
+            return open_arrays(place, config)
+
+
+def _weighted(images: AnyImages, config: TrainConfig, class_names: list[str]) -> AnyImages:
+    """The images weighted by class as well, where the configuration says so.
+
+    Balanced weights are n / (classes * n of the class), as in scikit-learn, whose mean over the images is 1.
+    """
+    settings, counts = config.pipeline, np.bincount(images.labels, minlength=len(class_names))
+    if settings.balance_classes:
+        of_class = len(images.labels) / (len(class_names) * np.maximum(counts, 1))
+    elif settings.class_weights:
+        strangers = [name for name in settings.class_weights if name not in class_names]
+        if strangers:
+            raise ValueError(
+                f"pipeline.class_weights must name some of the data's {len(class_names)} classes. "
+                f"Received: {some(strangers)}"
+            )
+        of_class = np.array([settings.class_weights.get(name, 1.0) for name in class_names])
+    else:
+        return images
+    given = 1.0 if images.weights is None else images.weights
+    return dataclasses.replace(images, weights=(of_class[images.labels] * given).astype(np.float32))
+
+
+def _split_off(images: AnyImages, count: int, seed: int, class_names: list[str]) -> tuple[AnyImages, AnyImages]:
+    """Splits a stratified, seeded `count` of images off: returns the rest and the part, both in their old order."""
+    from sklearn.model_selection import train_test_split
+
+    counts = np.bincount(images.labels, minlength=len(class_names))
+    if counts.min() < 2:
+        raise ValueError(
+            "Every class needs at least 2 readable images to be split. "
+            f"Received: {counts.min()} in class {class_names[int(counts.argmin())]!r}"
+        )
+    count = min(max(count, len(class_names)), len(images.labels) - len(class_names))
+    everything = np.arange(len(images.labels))
+    rest, part = train_test_split(everything, test_size=count, stratify=images.labels, random_state=seed)
+    return images.subset(np.sort(rest)), images.subset(np.sort(part))

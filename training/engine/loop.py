@@ -1,0 +1,179 @@
+"""The training loop: `fit` with what happens beside it, entered at the step that a checkpoint was written after."""
+
+import statistics
+from typing import Any
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+
+from ..pipeline.preparing import cached, evaluation_batches
+from ..pipeline.training import names_of_step, steps_per_epoch, training_batches
+from ..runs.folder import shown
+from ..runs.run import Run
+from ..signals import StopRequest
+from .checkpoints import Checkpoint, CheckpointFolder, Place
+from .devices import Devices, MultiWorkerTrainer, prepare
+from .network import build_model
+from .objective import make_objective
+from .saving import AverageInValidation, RunFiles, SaveState
+from .trainer import Trainer, make_trainer
+from .watching import VALIDATION_ACCURACY, Record, ShowProgress, Speed, Steps, StopOnNaN
+
+STATE = "checkpoints/state"
+
+
+class Training:
+    """A run in training: its network and all that `fit` works with, made once; nothing is written before `fit`.
+
+    Args:
+        run: the run, with the place of its folder.
+        devices: what to train on.
+        console: where progress is shown.
+
+    Raises:
+        ValueError: where the network cannot be built, or a batch not be cut into equal slices.
+    """
+
+    def __init__(self, run: Run, devices: Devices, console: Console) -> None:
+        self.run, self.devices, self.console = run, devices, console
+        self.on_tensorflow = keras.backend.backend() == "tensorflow"
+        if not self.on_tensorflow:
+            console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
+        config, train = run.config, run.splits.train
+        keras.utils.set_random_seed(config.seed)
+        self.objective = make_objective(config, len(run.class_names))
+        self.per_epoch = steps_per_epoch(train, config)
+        self.batch_size = min(config.pipeline.batch_size, len(train.labels))
+        devices.check(self.batch_size)
+        with devices.scope():
+            self.network = build_model(config, self.objective.classes)
+            kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
+            self.trainer = make_trainer(config, self.network, self.objective, self.per_epoch, kind)
+            if devices.strategy:
+                prepare(self.trainer)
+        self.checkpoints = CheckpointFolder(run.folder / STATE, config.checkpoint.keep)
+        self.stop = StopRequest(enabled=self.on_tensorflow and devices.workers == 1)
+
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """Finds what the training can go on from; warns of damaged checkpoints."""
+
+        def warn(sentence: str) -> None:
+            self.console.print(f"warning: {sentence}", style="yellow", markup=False, soft_wrap=True)
+
+        return self.checkpoints.newest(warn)
+
+    def fit(self, epochs: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
+        """Trains to the end of so many epochs, from a checkpoint or from the beginning.
+
+        Returns:
+            What metrics.json tells of the training.
+
+        Raises:
+            CheckpointError: where a checkpoint cannot be written or does not fit.
+            DivergedError: where the loss is no longer a number.
+            KeyboardInterrupt: where Ctrl-C stopped it, after saving.
+            SystemExit: where SIGTERM stopped it, after saving.
+        """
+        config, splits = self.run.config, self.run.splits
+        start = checkpoint.place if checkpoint else Place()
+        steps, record, speed = Steps(self.per_epoch, start), Record(), Speed(self.per_epoch * self.batch_size)
+        progress = ShowProgress(self.console, config.epochs, steps, self.batch_size)
+        files = RunFiles(self.run.folder, self.network, record)
+        callbacks: list[keras.callbacks.Callback] = [
+            steps, StopOnNaN(steps, self._last_good, self._images_of), speed, record,
+        ]  # fmt: skip
+        if self.on_tensorflow:
+            save = SaveState(
+                self.trainer, self.checkpoints, config.checkpoint, steps, record, speed, self.stop, self._say_where,
+                self.devices,
+            )  # fmt: skip
+            callbacks.append(save)
+            if checkpoint:
+                save.restore(checkpoint)
+        callbacks.append(AverageInValidation())
+        if self.devices.worker == 0:
+            files.restore(self.trainer, start)
+            callbacks += [files, progress]
+
+        validation = self.objective.batches(evaluation_batches(cached(splits.validation, config), config))
+        validation_steps = int(validation.cardinality())
+        validation = self.devices.copies(validation)
+
+        def fit(first: Place, last: int) -> None:
+            self.trainer.fit(
+                self._batches(first),
+                initial_epoch=first.epoch,
+                epochs=last,
+                steps_per_epoch=self.per_epoch - first.step,
+                validation_data=validation,
+                validation_steps=validation_steps,
+                verbose=0,
+                shuffle=False,  # the pipeline has shuffled; Keras warns otherwise
+                callbacks=callbacks,
+            )
+
+        try:
+            with self.stop:
+                if start.step:  # the rest of an epoch, which may be its validation alone
+                    if start.step == self.per_epoch:
+                        _validate(self.trainer, validation, validation_steps, callbacks, start.epoch)
+                    else:
+                        fit(start, start.epoch + 1)
+                    start = Place(start.epoch + 1)
+                if start.epoch < epochs:
+                    fit(start, epochs)
+        finally:
+            progress.close()
+            files.close()
+        return {
+            "parameters": self.network.count_params(),
+            "epochs": len(record.rows),
+            "best_epoch": record.best_epoch,
+            "validation_accuracy": record.best[VALIDATION_ACCURACY],
+            "validation_loss": record.best[record.loss],
+            "seconds": round(sum(row["seconds"] for row in record.rows), 1),
+            "images_per_second": round(statistics.median(row["images_per_second"] for row in record.rows), 1),
+        }
+
+    def _batches(self, first: Place) -> Any:
+        """The training batches from a place on, each device's slice of them."""
+
+        def of_shard(shard: tuple[int, int]) -> tf.data.Dataset:
+            batches = training_batches(
+                self.run.splits.train, self.run.config, self.objective.classes,
+                first_epoch=first.epoch, first_step=first.step, shard=shard,
+            )  # fmt: skip
+            return self.objective.batches(batches)
+
+        return self.devices.slices(of_shard, self.batch_size)
+
+    def _say_where(self, place: Place) -> None:
+        name = self.stop.received.name if self.stop.received else ""
+        self.console.print(
+            f"{name}: saved after {place.epoch} epochs and {place.step} steps; go on with: "
+            f"keras-inception train --resume {shown(self.run.folder)}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+    def _images_of(self, place: Place) -> list[str]:
+        return names_of_step(self.run.splits.train, self.run.config, place.epoch, place.step)
+
+    def _last_good(self) -> str:
+        places = self.checkpoints.places()
+        if not places:
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {self.checkpoints.folder / places[-1].name}"
+
+
+def _validate(
+    trainer: Trainer, validation: Any, steps: int, callbacks: list[keras.callbacks.Callback], epoch: int
+) -> None:
+    """Ends an epoch whose steps are all done, as `fit` does."""
+    beside = keras.callbacks.CallbackList(callbacks, model=trainer)
+    beside.on_train_begin()
+    beside.on_epoch_begin(epoch)
+    logs = trainer.get_metrics_result()
+    result = trainer.evaluate(validation, steps=steps, callbacks=beside, return_dict=True, verbose=0)
+    beside.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in result.items()})
+    beside.on_train_end()

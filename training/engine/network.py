@@ -1,0 +1,70 @@
+"""The network of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import keras_inception as ki
+
+from ..config import ModelConfig, TrainConfig
+from .optimizer import add_penalty
+
+
+def build_model(config: TrainConfig, classes: int) -> keras.Model:
+    """Builds a run's network, taking raw pixels in 0..255, under its dtype policy; the global one stays as it was.
+
+    Where it starts from weights, their preprocessing and numerics are built in, and the classifiers are new.
+
+    Raises:
+        FileNotFoundError: where the weights are meant to be a file and there is none.
+        ValueError: for an unknown network, block or weight set, or an option or size that the network does not take.
+    """
+    settings = config.model
+    arguments: dict[str, Any] = {
+        "classes": classes,
+        "input_shape": (settings.image_size, settings.image_size, settings.channels),
+        "include_preprocessing": True,
+        **settings.options,
+    }
+    if settings.alpha != 1:
+        arguments["alpha"] = settings.alpha
+    if settings.aux_heads:
+        arguments["aux_heads"] = True
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        model = _create(settings, arguments)
+    except TypeError as error:
+        given = ", ".join(sorted({*settings.options, "alpha", "aux_heads"} & set(arguments)))
+        raise ValueError(f"{settings.name} must take the options it is given. Received: {given} ({error})") from error
+    finally:
+        keras.config.set_dtype_policy(before)
+    if settings.batch_norm_momentum is not None:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = settings.batch_norm_momentum
+    batch_norm = settings.batch_norm
+    if batch_norm == "auto":
+        batch_norm = "frozen" if settings.weights else "trainable"
+    ki.unfreeze(model, settings.unfreeze_from or None, batch_norm)
+    add_penalty(model, config.optimizer)
+    return model
+
+
+def _create(settings: ModelConfig, arguments: dict[str, Any]) -> keras.Model:
+    if not settings.weights:
+        model: keras.Model = ki.create_model(settings.name, weights=None, **arguments)
+        return model
+    from keras_inception import weights
+
+    if Path(settings.weights).is_absolute() and not Path(settings.weights).exists():
+        raise FileNotFoundError(f"A file of weights must exist. Received: {settings.weights}")
+    model, _ = weights.build(
+        settings.weights,
+        network=settings.name,
+        trunk_only=True,
+        accept_license=settings.accept_license,
+        **arguments,
+    )
+    return model

@@ -1,0 +1,143 @@
+"""The model that `fit` trains: a network's own layers, with what training adds to a step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras import ops
+
+from ..config import TrainConfig
+from .objective import Objective
+from .optimizer import make_optimizer
+
+
+class MovingAverage:
+    """A moving average of all weights, the statistics of batch norms among them.
+
+    After each update, average += (1 - m) (weight - average) with m = min(momentum, (1 + n) / (10 + n)) after n updates,
+    as in `tf.train.ExponentialMovingAverage` with which the Inception networks were trained: a plain average would
+    remember the random weights for 1 / (1 - momentum) updates. Keras's own `use_ema` leaves the statistics out.
+
+    The averages are variables of the optimizer, so that they are saved, placed and passed along with the others.
+
+    Args:
+        optimizer: whose variables the averages become; not yet built.
+        model: whose weights are averaged.
+        momentum: the largest m.
+    """
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer, model: keras.Model, momentum: float) -> None:
+        self.optimizer, self.momentum, self.exchanged = optimizer, momentum, False
+        self.pairs = []
+        for weight in model.weights:
+            average = optimizer.add_variable(
+                weight.shape, dtype=weight.dtype, aggregation="only_first_replica", name="moving_average"
+            )
+            average.assign(ops.copy(weight))  # a copy: JAX takes both variables' memory as its own
+            self.pairs.append((weight, average))
+
+    def update(self, updates_before: Any) -> None:
+        """Takes in the weights of a step, unless it left them as they were: accumulating, or with overflown gradients.
+
+        Args:
+            updates_before: `optimizer.iterations` before the step.
+        """
+        updates = self.optimizer.iterations
+        count = ops.cast(updates, "float32")
+        momentum = ops.minimum(self.momentum, (1 + count) / (10 + count))
+        share = ops.where(ops.equal(updates, updates_before), 0.0, 1 - momentum)
+        for weight, average in self.pairs:
+            average.assign(average + ops.cast(share, average.dtype) * (weight - average))
+
+    def exchange(self) -> None:
+        """Puts the averages into the weights' place, or both back into their own."""
+        for weight, average in self.pairs:
+            value = ops.copy(weight)
+            weight.assign(average)
+            average.assign(value)
+        self.exchanged = not self.exchanged
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The averages are the network's weights meanwhile."""
+        self.exchange()
+        try:
+            yield
+        finally:
+            self.exchange()
+
+
+class Trainer(keras.Model):
+    """A network in training. It has the network's layers, so the network learns and is what gets saved.
+
+    Args:
+        network: a functional model.
+    """
+
+    average: MovingAverage | None = None
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(network.input, network.output, name=network.name)
+
+    def train_step(self, *arguments: Any) -> Any:
+        """A step of Keras's, then one of the moving average: (data) on TensorFlow, (state, data) on JAX."""
+        if self.average is None:
+            return super().train_step(*arguments)
+        if keras.backend.backend() == "jax":
+            return self._stateless_train_step(*arguments)
+        before = self.optimizer.iterations + 0  # a value: the variable itself moves on
+        logs = super().train_step(*arguments)
+        self.average.update(before)
+        return logs
+
+    def _stateless_train_step(self, state: Any, data: Any) -> Any:
+        assert self.average is not None
+        with keras.StatelessScope(state_mapping=list(zip(self.optimizer.variables, state[2], strict=True))):
+            before = self.optimizer.iterations + 0
+        logs, (trainable, other, optimizer, metrics) = super().train_step(state, data)
+        variables = (*self.trainable_variables, *self.non_trainable_variables, *self.optimizer.variables)
+        mapping = list(zip(variables, (*trainable, *other, *optimizer), strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            self.average.update(before)
+        return logs, (trainable, other, [scope.get_current_value(v) for v in self.optimizer.variables], metrics)
+
+    @property
+    def state(self) -> dict[str, list[Any]]:
+        """All variables that a step reads or writes, in groups; what a checkpoint holds of the model."""
+        return {
+            "network": self.variables, "optimizer": self.optimizer.variables, "metrics": self.metrics_variables,
+        }  # fmt: skip
+
+
+def make_trainer(
+    config: TrainConfig,
+    network: keras.Model,
+    objective: Objective,
+    steps_per_epoch: int,
+    kind: Callable[[keras.Model], Any] = Trainer,
+) -> Trainer:
+    """Compiles a network for training as the configuration says; `steps_per_epoch` sets the pace of the schedule."""
+    trainer: Trainer = kind(network)
+    optimizer = make_optimizer(config, network, steps_per_epoch)
+    if config.optimizer.ema_momentum is not None:
+        trainer.average = MovingAverage(optimizer, network, config.optimizer.ema_momentum)
+    on_jax = keras.backend.backend() == "jax"
+    trainer.compile(
+        optimizer=optimizer,
+        jit_compile=config.jit_compile or on_jax,  # a step on JAX that is not compiled takes seconds
+        steps_per_execution=steps_per_execution(config, steps_per_epoch),
+        auto_scale_loss=False,  # make_optimizer has seen to it
+        **objective.compile_arguments(),
+    )
+    if keras.backend.backend() == "tensorflow":
+        # Else the first step would make the variables of optimizer and metrics, and be traced a second time without.
+        pixels = ops.zeros((1, *network.input_shape[1:]))
+        trainer._symbolic_build(data_batch=(pixels, objective.targets(ops.zeros(1, "int32"))))
+    return trainer
+
+
+def steps_per_execution(config: TrainConfig, steps_per_epoch: int) -> int:
+    """The largest divisor of an epoch's steps that the configuration allows: with others Keras reads beyond its end."""
+    wanted = min(config.steps_per_execution, steps_per_epoch)
+    return next(steps for steps in range(wanted, 0, -1) if steps_per_epoch % steps == 0)

@@ -1,0 +1,165 @@
+"""Evaluation of trained networks, alone or together, on one view of each image or on many."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import Progress
+
+from ..config import TrainConfig
+from ..data.images import AnyImages
+from ..data.sources import open_labelled
+from ..pipeline.crops import check_crops
+from ..pipeline.crops import crops as crops_of
+from ..pipeline.preparing import evaluation_batches
+from ..runs.run import EVALUATION, Run, predictions_of
+from .result import Evaluation, _figures, summarise
+
+
+def evaluate(
+    run: Run | Sequence[Run],
+    *,
+    split: str = "test",
+    data: str | None = None,
+    crops: int = 1,
+    without: Sequence[str] = (),
+    console: Console | None = None,
+) -> Evaluation:
+    """Evaluates a run's best checkpoint, or those of several runs together, and writes the result into the run folder.
+
+    The run's own test set goes to evaluation.json; the file of anything else says in its name what it is, such as
+    evaluation-validation.json or evaluation-test-144crops.json. An ensemble's is written into the first run's folder.
+
+    Args:
+        run: the run; or several, whose probabilities are averaged.
+        split: train, validation or test.
+        data: other data to evaluate on, in the words of `TrainConfig.data`; its classes must be among the run's.
+        crops: 1 prepares images as in training; 10, 12 and 144 average over several views (see `training.crops`).
+        without: what to leave out, as the papers leave out ImageNet's blacklisted images: names of classes, names of
+            images (path, file name or stem), or text files that hold such names, one a line. The result then also
+            holds the figures of all images.
+        console: where progress is shown; standard error by default, and nothing where it is no terminal.
+
+    Raises:
+        FileNotFoundError: where there is no checkpoint or no such data.
+        ValueError: where classes, checkpoint, data or the runs of an ensemble disagree, or `without` names nothing.
+    """
+    check_crops(crops)
+    runs = [run] if isinstance(run, Run) else list(run)
+    networks = [member.model() for member in runs]  # before the data: a run that is at odds with itself ends here
+    opened = [_images(member, split, data) for member in runs]
+    _check_ensemble(runs, opened)
+    images, class_names = opened[0], runs[0].class_names
+    kept = _kept(images, class_names, without)
+    console = console or Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("evaluating", total=len(runs) * len(images.labels))
+        probabilities = np.zeros((len(images.labels), len(class_names)), np.float32)
+        for member, network, its_images in zip(runs, networks, opened, strict=True):
+            predicted = predict(network, its_images, member.config, crops, lambda count: progress.advance(task, count))
+            probabilities += predicted / len(runs)
+
+    places = np.flatnonzero(kept)
+    result = summarise(
+        probabilities[kept], images.labels[kept], [images.names[i] for i in places], class_names, data or split
+    )
+    everything = None
+    if len(places) < len(kept):
+        everything = _figures(probabilities, images.labels)
+        misses = [dataclasses.replace(miss, index=int(places[miss.index])) for miss in result.misclassified]
+        result = dataclasses.replace(result, misclassified=misses)
+    result = dataclasses.replace(
+        result,
+        crops=crops,
+        runs=[str(member.folder) for member in runs] if len(runs) > 1 else [],
+        with_all_images=everything,
+    )
+    parts = ["data" if data is not None else split]
+    parts += [f"{crops}crops"] * (crops > 1) + ["ensemble"] * (len(runs) > 1) + ["without"] * bool(without)
+    runs[0].write_json(EVALUATION if parts == ["test"] else f"evaluation-{'-'.join(parts)}.json", result.to_dict())
+    return result
+
+
+def predict(
+    model: keras.Model, images: AnyImages, config: TrainConfig, crops: int = 1, advance: Any = None
+) -> np.ndarray:
+    """Probabilities float32 [n, classes] of images in index order, the mean over the crops of each.
+
+    Args:
+        model: takes pixels in 0..255.
+        images: what to predict.
+        config: how the images are prepared.
+        crops: views of each image.
+        advance: called with a number of images whenever they are done.
+    """
+    if crops == 1:
+        views = evaluation_batches(images, config).map(lambda pixels, _: pixels[:, None])
+    else:
+        views = images.elements().map(
+            lambda _, handle: crops_of(images.decode(handle), config, crops),
+            num_parallel_calls=config.pipeline.threads or tf.data.AUTOTUNE,
+        )
+        views = views.batch(max(1, config.pipeline.batch_size // crops)).prefetch(2)
+    means = np.empty((len(images.labels), predictions_of(model.output).shape[-1]), np.float32)
+    done, at_once = 0, config.pipeline.batch_size  # 144 crops are more than a training batch
+    for batch in views.as_numpy_iterator():
+        count, of_each = batch.shape[:2]
+        pixels = batch.reshape(-1, *batch.shape[2:])
+        parts = [
+            predictions_of(model.predict_on_batch(pixels[start : start + at_once].astype(np.float32)))
+            for start in range(0, len(pixels), at_once)
+        ]
+        probabilities = np.concatenate(parts).astype(np.float64).reshape(count, of_each, -1)
+        means[done : done + count] = probabilities.mean(axis=1)
+        done += count
+        if advance is not None:
+            advance(count)
+    return means
+
+
+def _images(run: Run, split: str, data: str | None) -> AnyImages:
+    return run.splits[split] if data is None else open_labelled(data, run.config, run.class_names)[0]
+
+
+def _check_ensemble(runs: Sequence[Run], opened: Sequence[AnyImages]) -> None:
+    if not runs:
+        raise ValueError("An evaluation needs at least one run. Received: none")
+    for run, images in zip(runs, opened, strict=True):
+        if run.class_names != runs[0].class_names:
+            raise ValueError(
+                f"The runs of an ensemble must have the same classes. Received: {runs[0].folder} and {run.folder}"
+            )
+        if images.names != opened[0].names:
+            raise ValueError(
+                "The runs of an ensemble must be evaluated on the same images. "
+                f"Received: {len(opened[0].names)} of {runs[0].folder} and {len(images.names)} others of {run.folder}"
+            )
+
+
+def _kept(images: AnyImages, class_names: list[str], without: Sequence[str]) -> np.ndarray:
+    """Which images are not left out: bool [n]."""
+    entries: list[str] = []
+    for entry in without:
+        is_file = entry not in class_names and entry not in images.names and Path(entry).is_file()
+        entries += [line.strip() for line in Path(entry).read_text().splitlines()] if is_file else [entry]
+    asked = {entry for entry in entries if entry}
+    left_out = np.zeros(len(images.labels), bool)
+    found = set()
+    for i, (name, label) in enumerate(zip(images.names, images.labels, strict=True)):
+        hits = asked & {class_names[label], name, Path(name).name, Path(name).stem}
+        left_out[i] = bool(hits)
+        found |= hits
+    strangers = sorted(asked - found - set(class_names))
+    if strangers:
+        raise ValueError(
+            "What is left out must be a class, an image of the evaluated data, or a text file that names such. "
+            f"Received: {strangers[0]!r}" + (f" and {len(strangers) - 1} more unknown" if strangers[1:] else "")
+        )
+    if left_out.all():
+        raise ValueError(f"An evaluation must keep some of its images. Received: all {len(left_out)} left out")
+    return ~left_out

@@ -1,0 +1,51 @@
+"""What reports share: their palette, figures as SVG text, settings as rows, and pages from templates."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+INK, MUTED, GRID = "#1d2733", "#6b7785", "#e3e8ee"
+COLOURS = ("#2563eb", "#f59e0b", "#0d9488", "#db2777", "#7c3aed")
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills a template of this package; all values are escaped."""
+    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template(template).render(**values)
+
+
+def settings_rows(tree: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
+    """Flattens a configuration to rows of (dotted name, value)."""
+    rows = []
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            rows += settings_rows(value, f"{path}{name}.")
+        else:
+            rows.append((path + name, "none" if value is None else str(value)))
+    return rows
+
+
+def percent(value: float, _: Any) -> str:
+    """Labels an axis of shares; nothing above 100 %."""
+    return f"{value:.0%}" if value <= 1.0001 else ""
+
+
+@contextmanager
+def as_text() -> Iterator[None]:
+    """Lets matplotlib draw `$` as it is, and text as text: a browser has fonts for every script, matplotlib not."""
+    with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # met where text is measured
+        yield
+
+
+def svg(figure: Any) -> str:
+    """Draws a matplotlib figure as an SVG element that stands in a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]  # HTML takes the element without the XML prologue

@@ -1,0 +1,1 @@
+"""Run folders: `run.Run` reads one, `folder` makes and finishes one."""

@@ -1,0 +1,152 @@
+"""A run folder: what training leaves behind, and all that evaluation, export and proof need to know about it."""
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..config import MAIN_HEAD, TrainConfig
+from ..data.decode import decode_bytes
+from ..data.sources import Splits, open_splits
+from ..files import write_text
+from ..pipeline.preparing import evaluation_batches, prepare
+
+CONFIG, ENVIRONMENT, CLASS_NAMES, DATA, METRICS = (
+    "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json",
+)  # fmt: skip
+HISTORY, QUARANTINE, REPORT, EVALUATION = "history.csv", "quarantine.txt", "report.html", "evaluation.json"
+BEST, LAST = "checkpoints/best.keras", "checkpoints/last.keras"
+
+
+class Run:
+    """A run folder, opened for reading.
+
+    Attributes:
+        folder: the run folder.
+        config: the configuration that the run was trained with.
+        class_names: names of the classes, by label.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig, class_names: list[str], splits: Splits | None = None) -> None:
+        self.folder, self.config, self.class_names = folder, config, class_names
+        if splits is not None:  # opened already: they are not opened again
+            self.splits = splits
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """Opens a run folder.
+
+        Raises:
+            FileNotFoundError: where there is no run folder.
+            ValueError: where its configuration cannot be read.
+        """
+        folder = Path(path)
+        for name in (CONFIG, CLASS_NAMES):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"A run folder holds {CONFIG} and {CLASS_NAMES}. Received: {folder} without {name}"
+                )
+        config = TrainConfig.from_json((folder / CONFIG).read_text("utf-8"))
+        return cls(folder, config, (folder / CLASS_NAMES).read_text("utf-8").splitlines())
+
+    def model(self) -> keras.Model:
+        """Loads the best checkpoint: a network that takes raw pixels in 0..255.
+
+        Raises:
+            FileNotFoundError: where the run has no checkpoint.
+            ValueError: where the checkpoint is damaged or disagrees with the run's classes.
+        """
+        path = self.folder / BEST
+        if not path.is_file():
+            raise FileNotFoundError(f"A run folder must hold a checkpoint, {BEST}. Received: {self.folder} without one")
+        try:
+            model: keras.Model = keras.saving.load_model(path, compile=False)
+        except (ValueError, OSError, KeyError, TypeError, EOFError) as error:
+            first_line = str(error).strip().split("\n")[0]
+            raise ValueError(f"A checkpoint must be a whole .keras file. Received: {path} ({first_line})") from error
+        classes = predictions_of(model.output).shape[-1]
+        if classes != len(self.class_names):
+            raise ValueError(
+                f"A checkpoint must have as many outputs as {CLASS_NAMES} has names. "
+                f"Received: {classes} outputs in {path} for {len(self.class_names)} names"
+            )
+        return model
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The run's images, split as they were in training.
+
+        Raises:
+            ValueError: where the data is no longer what the run was trained on.
+        """
+        quarantine = self.folder / QUARANTINE
+        bad = (
+            [line.rpartition("\t")[0] for line in quarantine.read_text("utf-8").splitlines()]
+            if quarantine.is_file()
+            else []
+        )
+        splits = open_splits(self.config, known_bad=bad)
+        recorded = json.loads((self.folder / DATA).read_text("utf-8"))["splits"]
+        for split, description in recorded.items():
+            now = splits.describe(split)
+            if now["fingerprint"] != description["fingerprint"]:
+                raise ValueError(
+                    f"A run's data must be what it was trained on. Received: {now['images']} {split} images in "
+                    f"{self.config.data} that differ from the {description['images']} recorded in {self.folder / DATA}"
+                )
+        return splits
+
+    def batches(
+        self, split: str, batch_size: int = 32, count: int | None = None, seed: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields un-augmented batches of a split.
+
+        Args:
+            split: train, validation or test.
+            batch_size: images in a batch; the last one may be smaller.
+            count: how many images; a seeded choice, in index order. All of them where it is None.
+            seed: of that choice.
+
+        Yields:
+            (images, labels): float32 [n, height, width, channels] of whole numbers in 0..255, int64 [n].
+        """
+        images = self.splits[split]
+        if count is not None and count < len(images.labels):
+            chosen = np.random.default_rng(seed).choice(len(images.labels), count, replace=False)
+            images = images.subset(np.sort(chosen))
+        yield from evaluation_batches(images, self.config, batch_size).as_numpy_iterator()
+
+    def read_image(self, path: str | Path) -> np.ndarray:
+        """Reads one image file and prepares it as evaluation does: float32 [height, width, channels] in 0..255.
+
+        Raises:
+            FileNotFoundError: where there is no such file.
+            ValueError: where it cannot be decoded.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"An image file must exist. Received: {path}")
+        try:
+            image = decode_bytes(tf.io.read_file(str(path)), self.config.model.channels)
+        except tf.errors.OpError:
+            raise ValueError(f"An image must be a whole JPEG, PNG, GIF, BMP or WebP file. Received: {path}") from None
+        return prepare(image, self.config).numpy().astype(np.float32)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Reads one of the run's JSON files; an absent one is empty."""
+        path = self.folder / name
+        content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return content
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Writes one of the run's JSON files, whole or not at all."""
+        write_text(self.folder / name, json.dumps(content, indent=2) + "\n")
+
+
+def predictions_of(outputs: Any) -> Any:
+    """Picks the predictions from a model's outputs: by name where there are auxiliary heads."""
+    return outputs[MAIN_HEAD] if isinstance(outputs, dict) else outputs

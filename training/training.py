@@ -1,0 +1,147 @@
+"""Training: a configuration and a folder become a run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+from tensorflow.python.framework import config as tf_config
+
+from .config import TrainConfig
+from .data.sources import Splits, open_splits
+from .engine.checkpoints import Checkpoint, CheckpointError
+from .engine.devices import find_devices
+from .engine.loop import Training
+from .engine.watching import DivergedError
+from .evaluation.evaluate import evaluate
+from .report.report import write_report
+from .runs import folder as run_folder
+from .runs import run as names
+from .runs.run import Run
+
+__all__ = ["CheckpointError", "DivergedError", "resume", "train"]
+
+
+def train(
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    overwrite: bool = False,
+    stop_after: int | None = None,
+    console: Console | None = None,
+) -> Run:
+    """Trains a network, evaluates its best checkpoint on the test images and writes the report.
+
+    With `overwrite`, an older run stays whole until the new one is complete: training happens in a sibling folder,
+    `.NAME.partial`, which then takes the old run's place. After a failure the sibling remains for a look.
+
+    A run that was broken off, by SIGKILL or a lost machine too, goes on with `resume`. SIGTERM and Ctrl-C let the step
+    in progress end, save, and leave.
+
+    Args:
+        config: the whole run; see `load_recipe`.
+        run_dir: the run folder to make.
+        overwrite: replace what is there.
+        stop_after: pause at the end of so many epochs, with neither test nor report; `resume` goes on.
+        console: where progress is shown; standard output by default.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        FileNotFoundError: where the data is not there.
+        ValueError: for a configuration, data or run folder that cannot be used.
+        CheckpointError: where a checkpoint cannot be written, as on a full disk.
+        DivergedError: where the loss is no longer a number.
+    """
+    config = config.with_absolute_paths()
+    config.validate()
+    devices = find_devices()
+    console = console or Console(quiet=devices.worker > 0)
+    final = Path(run_dir)
+    folder = run_folder.place_for(final, overwrite) if devices.worker == 0 else final
+    splits = open_splits(config)
+    _report_bad_files(splits, console)
+    run = Run(folder, config, splits.class_names, splits)
+    with _kernels(config):
+        training = Training(run, devices, console)
+        if devices.worker == 0:
+            run_folder.begin(run)
+        return _complete(training, final, stop_after)
+
+
+def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Console | None = None) -> Run:
+    """Goes on with a run that was broken off, at the step after its newest checkpoint, and finishes it.
+
+    On the same machine the finished run is the same, weights bit for bit, as if nothing had happened.
+
+    Args:
+        run_dir: the run folder that `train` was given.
+        stop_after: pause at the end of so many epochs, counted from the first.
+        console: where progress is shown; standard output by default.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        FileNotFoundError: where no run was begun.
+        ValueError: where the run is finished, the data has changed, or the backend is not TensorFlow.
+        CheckpointError: where the checkpoint does not fit, or another cannot be written.
+        DivergedError: where the loss is no longer a number.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Only the TensorFlow backend saves what resuming needs; on others a run is trained in one go. "
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
+    devices = find_devices()
+    console = console or Console(quiet=devices.worker > 0)
+    folder, final = run_folder.unfinished(Path(run_dir))
+    run = Run.open(folder)
+    if run_folder.is_finished(folder):  # all that is left is to take an older run's place
+        run_folder.finish(folder, final)
+        return Run.open(final)
+    with _kernels(run.config):
+        training = Training(run, devices, console)
+        return _complete(training, final, stop_after, training.newest_checkpoint())
+
+
+def _complete(training: Training, final: Path, stop_after: int | None, checkpoint: Checkpoint | None = None) -> Run:
+    """Trains, and where that is not to pause early, evaluates, reports and puts the run into its place."""
+    run, epochs = training.run, training.run.config.epochs
+    trained = training.fit(epochs if stop_after is None else min(stop_after, epochs), checkpoint)
+    if training.devices.worker == 0:
+        run.write_json(names.METRICS, trained)
+        if stop_after is not None:
+            return run
+        test = evaluate(run)
+        run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
+        write_report(run)
+        run_folder.finish(run.folder, final)
+    return Run(final, run.config, run.class_names, run.splits)
+
+
+@contextmanager
+def _kernels(config: TrainConfig) -> Iterator[None]:
+    """Computes with deterministic kernels where the configuration asks for them, then leaves the process as it was.
+
+    Left on, they would make each later random operation without a seed an error. TensorFlow has no public way to ask
+    for this state, nor to end it.
+    """
+    without_gpu = not tf.config.list_physical_devices("GPU")
+    wanted = config.deterministic == "yes" or (config.deterministic == "auto" and without_gpu)
+    if not wanted or tf_config.is_op_determinism_enabled():
+        yield
+        return
+    tf_config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        tf_config.disable_op_determinism()
+
+
+def _report_bad_files(splits: Splits, console: Console) -> None:
+    for file in splits.bad_files:
+        console.print(f"warning: left out {file.path}: {file.reason}", style="yellow", markup=False, soft_wrap=True)
