@@ -10,12 +10,15 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from keras_inception.weights.errors import WeightsError
 
 MAX_UNPACKED_BYTES = 4 * 2**30
 """The largest archive of the catalogue unpacks to under 1 GiB."""
+
+MAX_HEADER_BYTES = 2**20
+MAX_MEMBERS = 10_000
 
 _WEIGHTS = re.compile(r"\.(h5|hdf5|safetensors|caffemodel|ckpt|ckpt-\d+|index|data-\d{5}-of-\d{5}|pth|pt)$")
 
@@ -61,10 +64,27 @@ def _unzip(path: Path, folder: Path) -> list[str]:
     return [member.filename for member in wanted]
 
 
+class _CheckedHeader(tarfile.TarInfo):
+    """A header of a tar archive; a long name or an extended header, which are read whole, is of a sensible length."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Reads a header's block, before anything that it announces."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.type not in tarfile.REGULAR_TYPES and header.size > MAX_HEADER_BYTES:
+            raise WeightsError(
+                f"A header in an archive of weights has at most {MAX_HEADER_BYTES // 2**20} MiB. "
+                f"Received: {header.size / 2**20:.0f} MiB."
+            )
+        return header
+
+
 def _untar(path: Path, folder: Path) -> list[str]:
     names, total = [], 0
-    with tarfile.open(path, "r:*") as archive:
-        for member in archive:
+    with tarfile.open(path, "r:*", tarinfo=_CheckedHeader) as archive:
+        for count, member in enumerate(archive, start=1):
+            if count > MAX_MEMBERS:
+                raise WeightsError(f"An archive of weights has at most {MAX_MEMBERS} members. Received: {path.name}.")
             if member.isdir():
                 continue
             _check_member(path, member.name, is_plain=member.isreg())

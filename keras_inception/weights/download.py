@@ -59,8 +59,19 @@ def fetch(weight_set: WeightSet) -> Path:
         with filelock.FileLock(path.with_name(path.name + ".lock")):
             if not path.is_file():
                 _download(weight_set, path)
-    _check(weight_set, path)
+    _check(weight_set, path, path)
     return path
+
+
+def note_hash(weight_set: WeightSet, path: Path) -> None:
+    """Notes the hash of a file whose publisher gives none, once it has turned out to hold the weights."""
+    note = _note_path(path)
+    if weight_set.digest or note.is_file():
+        return
+    temporary = note.with_name(f"{note.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # a cache that is not ours to write is read all the same
+        temporary.write_text(f"sha256:{hash_file(path, 'sha256')}\n", "ascii")
+        temporary.replace(note)
 
 
 def source_url(weight_set: WeightSet) -> str:
@@ -89,15 +100,13 @@ def _download(weight_set: WeightSet, path: Path) -> None:
             reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
             continue
         try:
-            _check(weight_set, part)
+            _check(weight_set, part, path)
         except WeightsError:
             part.unlink(missing_ok=True)
             if resumed and not fresh:  # perhaps the remains of another version: once from the start
                 fresh = True
                 continue
             raise
-        if not weight_set.digest:
-            _note(path, part)
         part.replace(path)
         return
     raise DownloadError(_by_hand(weight_set, path, reason))
@@ -188,26 +197,25 @@ def _progress(tag: str, begun: int, total: int | None) -> Iterator[Any]:
         yield lambda count: bar.advance(task, count)
 
 
-def _check(weight_set: WeightSet, path: Path) -> None:
-    """Holds the file to the published hash, or to the hash that was noted when it was first downloaded.
+def _check(weight_set: WeightSet, file: Path, path: Path) -> None:
+    """Holds a file, which lies or will lie at the path, to the published hash or to the one that was noted.
 
     Raises:
         WeightsError: It is another file.
     """
-    expected, whose = weight_set.digest, "published"
+    expected, whose, remedy = weight_set.digest, "published", f"delete {path} and try again"
     if not expected:
         note = _note_path(path)
         if not note.is_file():
-            if path.suffix != ".part":
-                _note(path, path)  # put there by hand
             return
         expected, whose = note.read_text("ascii").strip(), "first downloaded"
+        remedy += f", and {note} with it to take what the publisher has now"
     algorithm, _, wanted = expected.partition(":")
-    found = hash_member(path, algorithm) if weight_set.digest_of == "member" else hash_file(path, algorithm)
+    found = hash_member(file, algorithm) if weight_set.digest_of == "member" else hash_file(file, algorithm)
     if not found.startswith(wanted):
         raise WeightsError(
             f"The file of the weights {weight_set.tag!r} must have the {algorithm.upper()} that was {whose}, {wanted}: "
-            f"delete {path} and try again. Received: {found}."
+            f"{remedy}. Received: {found}."
         )
 
 
@@ -242,12 +250,4 @@ def hash_member(path: Path, algorithm: str) -> str:
 
 
 def _note_path(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".part") + ".sha256")
-
-
-def _note(path: Path, content: Path) -> None:
-    """Notes the hash of a file whose publisher gives none."""
-    note = _note_path(path)
-    temporary = note.with_name(f"{note.name}.{os.getpid()}")
-    temporary.write_text(f"sha256:{hash_file(content, 'sha256')}\n", "ascii")
-    temporary.replace(note)
+    return path.with_name(path.name + ".sha256")

@@ -6,7 +6,8 @@ found before a layer is built or a file is downloaded.
 
 from __future__ import annotations
 
-import inspect
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 
 from keras_inception.registry import get_entry
 from keras_inception.weights.catalogue import get_weights, list_weights, preferred_weights
+from keras_inception.weights.forms import differing_arguments, published_arguments
 from keras_inception.weights.metadata import described
 from keras_inception.weights.readers import sniff
 from keras_inception.weights.resolved import Weights
@@ -23,7 +25,7 @@ from keras_inception.weights.sets import WeightSet
 Source: TypeAlias = str | Path
 IMAGENET = "imagenet"
 IMAGENET_CLASSES = 1000
-_SHARED = {"numerics", "aux_heads", "dropout", "include_preprocessing"}  # what every network takes, by keyword alone
+STRIDED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +85,15 @@ def resolve(request: Request) -> Weights:
         ValueError: The source is unknown, its licence has not been accepted, or the arguments do not go with it.
         WeightsError: The file that a path names is damaged.
     """
-    found = Weights(None) if request.source == IMAGENET else find(request.source)
+    asks_default = isinstance(request.source, str) and request.source == IMAGENET  # an array compares to an array
+    found = Weights(None) if asks_default else find(request.source)
     network = request.network or (found.weight_set.network if found.weight_set else "")
     if not network:
         raise ValueError(
-            f"'imagenet' and files that do not name their network need network=. "
+            f"'imagenet' and files that do not name their network need it: network=, or --model of the command. "
             f"Received: {str(request.source)!r} alone."
         )
-    weight_set = default_weights(network, request) if request.source == IMAGENET else found.weight_set
+    weight_set = default_weights(network, request) if asks_default else found.weight_set
     arguments = dict(request.arguments)
     if weight_set is not None:
         _check_fit(weight_set, network, request)
@@ -109,8 +112,9 @@ def find(source: Source) -> Weights:
         ValueError: It is neither a tag nor the path of an existing file.
         WeightsError: The file that it names is damaged.
     """
-    path = Path(source).expanduser()
-    if path.exists() or path.with_name(path.name + ".index").is_file() or isinstance(source, Path):
+    path = Path(source).expanduser() if isinstance(source, str | Path) else Path()
+    exists = path.name and (path.is_file() or path.with_name(path.name + ".index").is_file())
+    if exists or (path.name and isinstance(source, Path)):  # a folder may be called as a set is
         sniff(path)
         return Weights(described(path), path)
     return Weights(get_weights(source))
@@ -146,20 +150,6 @@ def default_weights(network: str, request: Request) -> WeightSet:
     return (same_size or fitting)[0]
 
 
-def published_arguments(network: str) -> dict[str, Any]:
-    """The builder's own arguments, by which the released forms of a network differ, and their defaults."""
-    parameters = inspect.signature(get_entry(network).load_builder()).parameters.values()
-    own = (p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in _SHARED)
-    return {p.name: p.default for p in own}
-
-
-def differing_arguments(weight_set: WeightSet, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The builder arguments that the weight set needs and that differ from the given ones, with the needed values."""
-    defaults = published_arguments(weight_set.network)
-    needed = defaults | dict(weight_set.arguments)
-    return {name: value for name, value in needed.items() if arguments.get(name, defaults[name]) != value}
-
-
 def check_licence(weight_set: WeightSet, accepted: bool) -> None:
     """Checks that a licence that forbids commercial use has been accepted.
 
@@ -170,6 +160,34 @@ def check_licence(weight_set: WeightSet, accepted: bool) -> None:
         raise ValueError(
             f"The weights {weight_set.tag!r} are under {weight_set.licence}, which forbids commercial use: accept that "
             "with weights.build(tag, accept_license=True) or --accept-license. Received: accept_license=False."
+        )
+
+
+def warn_of_numerics(weight_set: WeightSet, model: Any) -> None:
+    """Warns where a model that was built already plainly computes under other numerics than the weights need."""
+    numerics = weight_set.numerics
+    epsilons = {layer.epsilon for layer in model.layers if type(layer).__name__ == "BatchNormalization"}
+    padded = {layer.name.removesuffix("_pad") for layer in model.layers if type(layer).__name__ == "ZeroPadding2D"}
+    strided = [
+        layer
+        for layer in model.layers
+        if type(layer).__name__ in STRIDED and max(layer.strides) > 1 and max(layer.kernel_size) > 1
+    ]
+    paddings = {
+        "torch" if layer.name.removesuffix("_conv") in padded else "same"
+        for layer in strided
+        if layer.padding == "same" or layer.name.removesuffix("_conv") in padded
+    }
+    differing = {}
+    if epsilons and not all(math.isclose(epsilon, numerics.epsilon) for epsilon in epsilons):
+        differing["epsilon"] = max(epsilons)
+    if paddings and paddings != {numerics.padding}:
+        differing["padding"] = paddings.pop()
+    if differing:
+        needed = {name: getattr(numerics, name) for name in differing}
+        warnings.warn(
+            f"The weights {weight_set.tag!r} are exact under {_call(needed)}. Received: a model of {_call(differing)}.",
+            stacklevel=3,
         )
 
 

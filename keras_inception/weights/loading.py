@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_inception.registry import get_entry
 from keras_inception.weights import writers
-from keras_inception.weights.fitting import Request, Source, check_licence, find, resolve
+from keras_inception.weights.fitting import IMAGENET, Request, Source, check_licence, find, resolve, warn_of_numerics
 from keras_inception.weights.metadata import description
 from keras_inception.weights.resolved import Weights
 from keras_inception.weights.sets import WeightSet
@@ -19,7 +19,8 @@ def load_weights(
     """Loads weights into a model built by this package; all of them or none.
 
     Args:
-        model: The model. That it computes under the numerics that the weights need is for its builder to see to.
+        model: The model. That it computes under the numerics that the weights need is for its builder to see to; where
+            the weights are known and it plainly does not, a warning says so.
         source: The tag of a released set or the path of a file; whose a file is, its names tell.
         trunk_only: Leave the classifiers, main and auxiliary, as they are: the way to fine-tune on other classes.
         accept_license: Accept a licence that forbids commercial use.
@@ -32,9 +33,15 @@ def load_weights(
         DownloadError: The file is not in the cache and cannot be had.
         WeightsError: The file is damaged or does not fit the model.
     """
+    if isinstance(source, str) and source == IMAGENET:
+        raise ValueError(
+            "load_weights takes the tag of a released weight set or the path of a file; which set 'imagenet' is, a "
+            "builder and weights.build know from their arguments. Received: source='imagenet'."
+        )
     found = find(source)
     if found.weight_set is not None:
         check_licence(found.weight_set, accept_license)
+        warn_of_numerics(found.weight_set, model)
     found.load_into(model, trunk_only=trunk_only)
     return found.weight_set
 

@@ -111,7 +111,7 @@ def _transform(slot: Slot, tensor: FileTensor, converter: Converter) -> Transfor
     else:
         transform = _same
     classes = slot.variable.shape[-1]
-    if slot.counts_classes and converter.layout.background_class and classes + 1 in tensor.shape:
+    if slot.counts_classes and converter.layout.background_class and tensor.shape[-1:] == (classes + 1,):
         return lambda array: transform(array)[..., 1:]
     return transform
 

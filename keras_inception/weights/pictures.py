@@ -10,6 +10,9 @@ import numpy as np
 from keras_inception.preprocessing import Preprocessing
 from keras_inception.weights.errors import require
 
+ROUNDING = 1e-6
+"""A size is rounded down, as timm does; a crop of 224/232 must not come to 231."""
+
 
 def read(path: str | Path, preprocessing: Preprocessing, size: int | None = None) -> Any:
     """Reads a picture, resizes its shorter side to `size / crop` and cuts out the central `size` x `size` pixels.
@@ -37,7 +40,11 @@ def read(path: str | Path, preprocessing: Preprocessing, size: int | None = None
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except UnidentifiedImageError as error:
         raise ValueError(f"A picture is a file that Pillow reads. Received: {path}.") from error
-    shorter = round(size / preprocessing.crop)
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"A picture has at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels. Received: {path}."
+        ) from error
+    shorter = int(size / preprocessing.crop + ROUNDING)
     scale = shorter / min(picture.size)
     resampling = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     width, height = (max(shorter, round(side * scale)) for side in picture.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from keras_inception.numerics import Numerics
 from keras_inception.preprocessing import Preprocessing
 from keras_inception.weights import matcher, own
 from keras_inception.weights.converters import converters, recognise
-from keras_inception.weights.download import fetch
+from keras_inception.weights.download import fetch, note_hash
+from keras_inception.weights.errors import WeightsError
 from keras_inception.weights.readers import open_weights
 from keras_inception.weights.sets import WeightSet
 from keras_inception.weights.slots import slots
@@ -75,8 +77,17 @@ class Weights:
         """
         model_slots = slots(model, skip)
         released = self.weight_set if self.path is None else None
-        with open_weights(file or self.file()) as opened:
+        file = file or self.file()
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = stack.enter_context(open_weights(file))
+            except WeightsError as error:
+                if released is None:
+                    raise
+                raise WeightsError(f"{error} Delete {file} to have it downloaded again.") from error
             converter = converters()[released.converter] if released else recognise(model_slots, opened)
             steps = matcher.plan(model_slots, opened.tensors, converter, trunk_only=trunk_only or self.trunk_only)
             values = matcher.read(own.read_checked(opened, steps))
+        if released is not None:
+            note_hash(released, file)
         matcher.assign(values)

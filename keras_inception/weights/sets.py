@@ -25,8 +25,8 @@ class WeightSet:
         url: Where the publisher keeps the file.
         converter: Name of the converter that reads it.
         digest: What the file must hash to: `"sha256:..."`, `"md5:..."` or `"sha1:..."`, a prefix where the publisher
-            gives no more; empty where none is published. Then the hash of the first download is noted and later ones
-            and every use are held to it.
+            gives no more; empty where none is published. Then the hash of the first download that could be read is
+            noted, and later ones and every use are held to it.
         digest_of: `"file"`, or `"member"` where the publisher hashes what is inside the archive.
         licence: Under which the publisher offers the weights.
         preprocessing: From a picture to the network's input, size and crop included.

@@ -9,7 +9,7 @@ import pytest
 import keras_inception as ki
 from keras_inception import numerics as n
 from keras_inception import weights
-from keras_inception.weights import catalogue, fitting
+from keras_inception.weights import catalogue, fitting, forms
 from keras_inception.weights.converters import converters
 from keras_inception.weights.fitting import Request
 from keras_inception.weights.slots import slots
@@ -26,7 +26,7 @@ def test_every_row_holds_together():
 def check_row(weight_set):
     assert weights.get_weights(weight_set.tag) is weight_set
     assert weight_set.network in ki.list_models()
-    assert set(weight_set.arguments) <= set(fitting.published_arguments(weight_set.network))
+    assert set(weight_set.arguments) <= set(forms.published_arguments(weight_set.network))
     assert weight_set.url.startswith(("https://", "http://dl.caffe", "http://data.lip6"))
     assert weight_set.converter in converters()
     assert re.fullmatch(r"|sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}", weight_set.digest)
@@ -52,7 +52,7 @@ def test_files_are_kept_apart():
 def test_every_network_has_a_default_that_anyone_may_use(network):
     chosen = fitting.default_weights(network, Request(source="imagenet"))
     assert not chosen.needs_acceptance
-    assert not fitting.differing_arguments(chosen, {})
+    assert not forms.differing_arguments(chosen, {})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_every_set_names_every_weight_of_its_network(network):
             continue
         seen.add(kind)
         arguments = {**weight_set.arguments, "numerics": weight_set.numerics}
-        if "alpha" in fitting.published_arguments(network):
+        if "alpha" in forms.published_arguments(network):
             arguments["alpha"] = 0.25
         if weight_set.aux_heads:
             arguments["aux_heads"] = True

@@ -1,5 +1,6 @@
 """The download code against a real server on this machine."""
 
+import errno
 import hashlib
 import http.server
 import os
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+import keras_inception as ki
+from keras_inception import weights
 from keras_inception.weights import DownloadError, WeightsError, download, get_weights
+from keras_inception.weights.resolved import Weights
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -206,9 +210,54 @@ def test_the_mirror_is_asked_instead(server, monkeypatch):
 def test_what_has_no_published_hash_is_held_to_the_first_download(server):
     wanted = weight_set(server, "whole.h5", digest="")
     path = download.fetch(wanted)
+    download.note_hash(wanted, path)
     path.write_bytes(CONTENT[:-1] + b"\0")
     with pytest.raises(WeightsError, match="that was first downloaded"):
         download.fetch(wanted)
+
+
+def test_a_page_in_the_place_of_weights_leaves_no_hash_behind(server):
+    """The publisher's server answers with a page; the user deletes it; the server is right again."""
+    model = ki.MobileNetV1(alpha=0.25, input_shape=(32, 32, 3))
+    wanted = replace(weight_set(server, "page.h5", digest=""), converter="keras/mobilenet_v1")
+    server.content = b"<html>too many requests</html>"
+    found = Weights(wanted)
+    path = download.cache_folder() / wanted.file_name
+    with pytest.raises(WeightsError, match=f"Delete {path} to have it downloaded again"):
+        found.load_into(model)
+    assert [file.suffix for file in path.parent.iterdir() if file.suffix != ".lock"] == [".h5"]
+    path.unlink()
+    weights.save_weights(model, path.with_name("right.h5"))
+    server.content = path.with_name("right.h5").read_bytes()
+    with pytest.raises(WeightsError, match="read as keras/mobilenet_v1"):  # a file that can be read, of another layout
+        found.load_into(model)
+    assert path.read_bytes() == server.content
+
+
+def test_a_publisher_who_replaces_a_file_is_told_apart_from_damage(server):
+    wanted = weight_set(server, "whole.h5", digest="")
+    path = download.fetch(wanted)
+    download.note_hash(wanted, path)
+    path.unlink()
+    server.content = CONTENT[::-1]
+    with pytest.raises(WeightsError, match=f"delete {path} and try again, and {path}.sha256 with it"):
+        download.fetch(wanted)
+    path.with_name(path.name + ".sha256").unlink()
+    assert download.fetch(wanted).read_bytes() == server.content
+
+
+def test_a_cache_that_cannot_be_written_is_read(server, monkeypatch):
+    wanted = weight_set(server, "whole.h5", digest="")
+    path = download.cache_folder() / wanted.file_name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert download.fetch(wanted) == path
+    download.note_hash(wanted, path)
 
 
 @pytest.mark.parametrize("position", [0, 1, 12345, len(CONTENT) // 2, len(CONTENT) - 1])

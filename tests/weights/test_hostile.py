@@ -1,5 +1,6 @@
 """Damaged and hostile files: refused with one sentence; nothing is run, changed, or written elsewhere."""
 
+import gzip
 import io
 import json
 import pickle
@@ -15,7 +16,7 @@ from foreign import write_safetensors, write_slim
 
 import keras_inception as ki
 from keras_inception import weights
-from keras_inception.weights import WeightsError, readers
+from keras_inception.weights import WeightsError, archives, readers
 from keras_inception.weights.slots import slots
 
 SMALL = {"alpha": 0.25, "input_shape": (32, 32, 3), "classes": 10}
@@ -268,6 +269,24 @@ def test_archives_hold_one_file_and_no_bomb(model, own, tmp_path):
     member.size = 2**40
     path.write_bytes(member.tobuf() + b"\0" * 1024)
     refused(model, path, "unpacks to at most 4 GiB")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_that_claims_a_gigabyte_is_not_read(model, tmp_path, kind):
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, 2**30
+    with gzip.open(tmp_path / "model.tar.gz", "wb", compresslevel=1) as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(2**21))  # what it claims need not even be there
+    refused(model, tmp_path / "model.tar.gz", "header in an archive of weights has at most 1 MiB")
+
+
+def test_an_archive_has_no_end_of_members(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 20)
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        for index in range(21):
+            archive.addfile(tarfile.TarInfo(f"{index}.txt"))
+    refused(model, tmp_path / "model.tar.gz", "at most 20 members")
 
 
 def test_a_zipped_and_a_tarred_file_load(model, own, tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from keras_inception import numerics as n
-from keras_inception.preprocessing import PREPROCESSING
+from keras_inception.preprocessing import PREPROCESSING, Preprocessing
 from keras_inception.registry import get_entry
 from keras_inception.weights.sets import MIT, WeightSet, sized
 
@@ -83,8 +84,13 @@ def sets() -> Iterator[WeightSet]:
             digest=f"sha1:{sha1}",
             digest_of="member",
             licence=MIT,
-            preprocessing=sized(TORCH, get_entry(network).input_size),
+            preprocessing=_rounded_up(get_entry(network).input_size),
             top1=top1,
             top5=round(100 - int(error) / 100, 2),
             accuracy_source="imgclsmob",
         )
+
+
+def _rounded_up(size: int) -> Preprocessing:
+    """PyTorch's preprocessing with a shorter side of `size / 0.875`, rounded up."""
+    return sized(TORCH, size, size / math.ceil(size / 0.875))
