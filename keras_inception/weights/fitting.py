@@ -117,7 +117,7 @@ def find(source: Source) -> Weights:
     if exists or (path.name and isinstance(source, Path)):  # a folder may be called as a set is
         sniff(path)
         return Weights(described(path), path)
-    return Weights(get_weights(source))
+    return Weights(get_weights(str(source)))
 
 
 def default_weights(network: str, request: Request) -> WeightSet:

@@ -61,11 +61,11 @@ def test_every_network_has_a_default_that_anyone_may_use(network):
 )
 def test_every_set_names_every_weight_of_its_network(network):
     """The network in each form that weights were released for, against the converter's table."""
-    forms = {}
+    different = {}
     for weight_set in weights.list_weights(network):
         key = (str(weight_set.arguments), weight_set.numerics, weight_set.aux_heads, weight_set.converter)
-        forms.setdefault(key, weight_set)
-    narrow = [s for s in forms.values() if s.arguments.get("width", 4) == 4 and "cardinality" not in s.arguments]
+        different.setdefault(key, weight_set)
+    narrow = [s for s in different.values() if s.arguments.get("width", 4) == 4 and "cardinality" not in s.arguments]
     seen = set()
     for weight_set in narrow:
         kind = (weight_set.converter, weight_set.arguments.get("variant"), weight_set.numerics, weight_set.aux_heads)
