@@ -242,7 +242,9 @@ def build(
         size = found.weight_set.preprocessing.size if arguments.get("include_top", True) else None
         shape = {"input_shape": image_shape(size)} if size and "input_tensor" not in arguments else {}
         arguments = {**shape, **found.weight_set.arguments, **arguments, "numerics": found.numerics}
-    return get_entry(network).load_builder()(**arguments, weights=found), found
+    from keras_inception.application import build as build_network
+
+    return build_network(get_entry(network).load_builder(), arguments, found), found
 
 
 def save_weights(
