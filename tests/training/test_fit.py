@@ -225,13 +225,13 @@ def test_an_older_run_survives_a_new_one_that_diverges(copy, tmp_path):
 
 @pytest.mark.slow
 def test_the_same_seed_replaces_an_older_run_by_its_equal_and_shows_it_on_a_terminal(run, copy, tmp_path):
-    (copy.folder / "mine.txt").write_text("of the older run")
+    (copy.folder / "evaluation-data.json").write_text("of the older run")
     (tmp_path / ".copy.partial").mkdir()
     (tmp_path / ".copy.partial" / "left.txt").write_text("by an attempt that was killed")
     screen = io.StringIO()
     new = train(copy.config, copy.folder, overwrite=True, console=Console(file=screen, force_terminal=True, width=160))
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
-    assert not (copy.folder / "mine.txt").exists()
+    assert not (copy.folder / "evaluation-data.json").exists()
     first, second = (keras.saving.load_model(r.folder / "checkpoints" / "last.keras") for r in (run, new))
     for old_weight, new_weight in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(old_weight, new_weight, atol=1e-6)
