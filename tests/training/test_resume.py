@@ -129,7 +129,8 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, number: int, hook: str, step: int
 def test_sigterm_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path, monkeypatch):
     folder, console = tmp_path / "run", quiet()
     folder.mkdir()
-    (folder / "mine.txt").write_text("of an older run")
+    for name in ("config.json", "report.html"):
+        (folder / name).write_text("of an older run")
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as caught:
         signal_at(patched, signal.SIGTERM, "on_train_batch_end", step=20)
         train(config(), folder, overwrite=True, console=console)
@@ -137,7 +138,7 @@ def test_sigterm_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before(undi
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     said = console.file.getvalue().splitlines()[-1]
     assert said == f"SIGTERM: saved after 1 epochs and 7 steps; go on with: keras-inception train --resume {folder}"
-    assert (folder / "mine.txt").exists()
+    assert (folder / "report.html").read_text() == "of an older run"
 
     state = tmp_path / ".run.partial" / "checkpoints" / "state"
     assert CheckpointFolder(state, keep=2).places() == [Place(1, 0), Place(1, 6), Place(1, 7)]
@@ -149,7 +150,7 @@ def test_sigterm_saves_and_a_damaged_checkpoint_gives_way_to_the_one_before(undi
     warning = console.file.getvalue().splitlines()[-2]
     assert warning == (f"warning: left out the damaged checkpoint {data.parent}: {data.name} differs from its checksum")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    assert not (folder / "mine.txt").exists()
+    assert (folder / "report.html").read_text("utf-8") != "of an older run"
     assert_same(undisturbed, folder)
 
 
