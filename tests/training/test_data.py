@@ -68,7 +68,7 @@ def test_named_validation_and_test_folders_are_used_as_they_are(tmp_path):
     "names", [("train", "valid", "test"), ("Train", "Validation", "Test"), ("training", "eval", "testing")]
 )
 def test_parts_are_known_by_the_names_that_other_tools_give_them(tmp_path, names):
-    for name, each in zip(names.split(), (6, 3, 2), strict=True):
+    for name, each in zip(names, (6, 3, 2), strict=True):
         write_digits(tmp_path / name, each=each)
     splits = open_splits(tiny_config(f"folder:{tmp_path}"))
     assert [len(splits[name].labels) for name in ("train", "validation", "test")] == [18, 9, 6]

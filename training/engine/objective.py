@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 import keras_inception as ki
@@ -31,8 +32,9 @@ class Objective:
         """Maps a tf.data set of (pixels, labels or targets, and maybe weights) to what the compiled model takes."""
 
         def for_model(pixels: Any, targets: Any, *weights: Any) -> tuple[Any, ...]:
-            mapped = self.targets(targets) if targets.dtype.is_integer else self.for_heads(targets)
-            return pixels, mapped, *map(self.for_heads, weights)
+            # TensorFlow's own one_hot: tf.data runs its graph whatever Keras's backend is.
+            one_hot = tf.one_hot(targets, self.classes) if targets.dtype.is_integer else targets
+            return pixels, *map(self.for_heads, (one_hot, *weights))
 
         return batches.map(for_model)
 
