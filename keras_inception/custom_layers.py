@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 from keras import layers, ops
-
-Tensor: TypeAlias = Any
-
-
-def channel_axis() -> int:
-    """The axis of the channels in a batch of images, by Keras's data format."""
-    return 1 if keras.config.image_data_format() == "channels_first" else -1
 
 
 @keras.saving.register_keras_serializable("keras_inception")
@@ -21,20 +14,23 @@ class ChannelShuffle(layers.Layer):
 
     Args:
         groups: Number of groups; divides the number of channels.
+        data_format: `"channels_last"` or `"channels_first"`; None: Keras's setting, which is then kept.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, groups: int, **kwargs: Any) -> None:
+    def __init__(self, groups: int, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.groups = groups
+        self.data_format = data_format or keras.config.image_data_format()
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Any) -> Any:
         """Shuffles the channels of a batch of feature maps."""
-        shape, channels = ops.shape(inputs), inputs.shape[channel_axis()]
-        if channel_axis() == 1:
+        shape = ops.shape(inputs)
+        if self.data_format == "channels_first":
+            channels = inputs.shape[1]
             x = ops.reshape(inputs, (shape[0], self.groups, channels // self.groups, -1))
             return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), shape)
-        x = ops.reshape(inputs, (-1, self.groups, channels // self.groups))
+        x = ops.reshape(inputs, (-1, self.groups, inputs.shape[-1] // self.groups))
         return ops.reshape(ops.transpose(x, (0, 2, 1)), shape)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -43,7 +39,7 @@ class ChannelShuffle(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the layer."""
-        return {**super().get_config(), "groups": self.groups}
+        return {**super().get_config(), "groups": self.groups, "data_format": self.data_format}
 
 
 @keras.saving.register_keras_serializable("keras_inception")
@@ -61,22 +57,31 @@ class LocalResponseNormalization(layers.Layer):
         bias: The constant.
         alpha: Scale of the sum of squares.
         beta: Exponent.
+        data_format: `"channels_last"` or `"channels_first"`; None: Keras's setting, which is then kept.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
     def __init__(
-        self, depth_radius: int = 2, bias: float = 1.0, alpha: float = 2e-5, beta: float = 0.75, **kwargs: Any
+        self,
+        depth_radius: int = 2,
+        bias: float = 1.0,
+        alpha: float = 2e-5,
+        beta: float = 0.75,
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.depth_radius = depth_radius
         self.bias = bias
         self.alpha = alpha
         self.beta = beta
+        self.data_format = data_format or keras.config.image_data_format()
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Any) -> Any:
         """Normalises a batch of feature maps of any shape with channels."""
         x = ops.cast(inputs, "float32") if self.compute_dtype in ("float16", "bfloat16") else inputs
-        axis, rank, width = channel_axis() % len(x.shape), len(x.shape), 2 * self.depth_radius + 1
+        rank, width = len(x.shape), 2 * self.depth_radius + 1
+        axis = 1 if self.data_format == "channels_first" else rank - 1
         channels = x.shape[axis]
         padding = [(self.depth_radius, self.depth_radius) if i == axis else (0, 0) for i in range(rank)]
         squares = ops.pad(ops.square(x), padding)
@@ -94,4 +99,4 @@ class LocalResponseNormalization(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the layer."""
         own = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "data_format": self.data_format}

@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 from keras import layers
 
-from keras_inception.application import check_choice
+from keras_inception.arguments import check_choice
 from keras_inception.graph import parents
 from keras_inception.naming import is_part
 

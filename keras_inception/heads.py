@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from keras import layers
 
-from keras_inception.layers import Conv, Op, Pool, Tensor, apply, full_precision, spatial_size
+from keras_inception.layers import Tensor, apply, full_precision, spatial_size
 from keras_inception.naming import unit_label
 from keras_inception.numerics import Numerics
-
-
-@dataclass(frozen=True)
-class AuxHead:
-    """An auxiliary classifier, which gives the middle of a deep network a gradient of its own while it trains.
-
-    Attributes:
-        name: Name of the output, such as `"aux1"`. The weight of its loss stands in the registry.
-        tap: Name of the endpoint that the head reads.
-        ops: What lies between the tap and the classifier.
-    """
-
-    name: str
-    tap: str
-    ops: Sequence[Op]
+from keras_inception.ops import AuxHead, Conv, Op, Pool
 
 
 def classifier(
@@ -56,23 +42,14 @@ def auxiliary_classifier(
     """Builds an auxiliary head on its tap's output from its operations, scaled in width or not.
 
     A convolution without padding whose kernel is larger than its input is cut down to it, as in TF-Slim, so that
-    networks can be built for small images.
-
-    Raises:
-        ValueError: The tap's output is smaller than the head's first pool.
+    networks can be built for small images. A pool must fit, which `keras_inception.ops.smallest_size` sees to.
     """
     for op in ops:
         name = f"{head.name}_{unit_label(op)}"
         size = spatial_size(x) if len(x.shape) == 4 else (None, None)
-        if isinstance(op, Pool):
-            if any(side is not None and side < op.size for side in size):
-                raise ValueError(
-                    f"The auxiliary head {head.name!r} pools {op.size}x{op.size} on the output of {head.tap!r}, which "
-                    f"must be at least that large: use a larger input_shape. Received: {size[0]}x{size[1]} there."
-                )
-            if numerics.adaptive_aux_pool:
-                x = layers.AdaptiveAveragePooling2D(4, name=f"{head.name}_pool")(x)
-                continue
+        if isinstance(op, Pool) and numerics.adaptive_aux_pool:
+            x = layers.AdaptiveAveragePooling2D(4, name=name)(x)
+            continue
         if isinstance(op, Conv) and op.padding == "valid":
             fitted = [min(k, side) if side else k for k, side in zip(op.kernel, size, strict=True)]
             op = replace(op, kernel=(fitted[0], fitted[1]))

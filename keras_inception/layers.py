@@ -1,139 +1,44 @@
-"""The shared vocabulary of the networks: what a table of a paper is written in, and how it becomes layers.
+"""How the tables of the networks become layers: the one place where their operations meet Keras.
 
-A branch of an Inception module is a list of the small frozen records below; a module is a list of branches.
-
-Naming: the layer that ends a unit carries the unit's name and its parts carry it as a prefix, so that
-`inception_3a_branch1_a_1x1_conv` belongs to the block `inception_3a`. Everything that speaks of blocks (the
-summary, the drawing, the feature pyramid) relies on this rule alone.
+The layer that ends a unit carries the unit's name and its parts carry it as a prefix, which `keras_inception.naming`
+reads.
 """
 
 from __future__ import annotations
 
 import math
 import string
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import keras
 from keras import layers
 
-from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization, channel_axis
+from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization
 from keras_inception.naming import unit_label
 from keras_inception.numerics import Numerics
+from keras_inception.ops import (
+    LRN,
+    Branch,
+    Conv,
+    Dropout,
+    Fork,
+    FullyConnected,
+    Module,
+    Op,
+    Padding,
+    Pool,
+    SeparableConv,
+    Table,
+)
 
-Padding: TypeAlias = Literal["same", "valid"]
-Tensor: TypeAlias = Any  # a KerasTensor: Keras has no public name for the type
-
-
-@dataclass(frozen=True)
-class Conv:
-    """A convolution with batch normalisation and activation; `batch_norm=False` gives it a bias instead."""
-
-    filters: int
-    kernel: tuple[int, int]
-    stride: int = 1
-    padding: Padding = "same"
-    groups: int = 1
-    activation: str | None = "relu"
-    batch_norm: bool = True
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A max or average pool."""
-
-    kind: Literal["max", "avg"]
-    size: int
-    stride: int = 1
-    padding: Padding = "same"
+Tensor: TypeAlias = keras.KerasTensor
+"""A symbolic tensor."""
 
 
-@dataclass(frozen=True)
-class LRN:
-    """Local response normalisation across channels."""
-
-
-@dataclass(frozen=True)
-class Fork:
-    """Operations side by side on the same input, which end a branch; their outputs are concatenated."""
-
-    branches: tuple[Op, ...]
-
-
-@dataclass(frozen=True)
-class FullyConnected:
-    """A dense layer with bias and ReLU, after flattening."""
-
-    units: int
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Dropout, active in training alone."""
-
-    rate: float
-
-
-Op: TypeAlias = Conv | Pool | LRN | Fork | FullyConnected | Dropout
-Branch: TypeAlias = Sequence[Op]
-Module: TypeAlias = Sequence[Branch]
-Block: TypeAlias = Callable[..., Tensor]  # a form that one paper alone uses: called with x, name=, numerics=
-Table: TypeAlias = dict[str, Module | Op | Block]
-
-
-def conv(filters: int, kernel: int | tuple[int, int], **options: Any) -> Conv:
-    """A `Conv`; `kernel` may be one number for a square kernel."""
-    return Conv(filters, (kernel, kernel) if isinstance(kernel, int) else kernel, **options)
-
-
-def max_pool(size: int, stride: int = 1, padding: Padding = "same") -> Pool:
-    """A max `Pool`."""
-    return Pool("max", size, stride, padding)
-
-
-def avg_pool(size: int, stride: int = 1, padding: Padding = "same") -> Pool:
-    """An average `Pool`."""
-    return Pool("avg", size, stride, padding)
-
-
-def fork(*branches: Op) -> Fork:
-    """A `Fork` of single operations."""
-    return Fork(branches)
-
-
-def map_ops(table: Any, change: Callable[[Op], Op]) -> Any:
-    """Returns the table (an operation, a branch, a module or a mapping of them) with every operation changed."""
-    if isinstance(table, Mapping):
-        return {name: map_ops(value, change) for name, value in table.items()}
-    if isinstance(table, list | tuple):
-        return [map_ops(value, change) for value in table]
-    if isinstance(table, Fork):
-        return Fork(tuple(change(op) for op in table.branches))
-    return change(table)
-
-
-def scale_width(table: Any, alpha: float, min_width: int = 16) -> Any:
-    """Returns the table with every layer's width multiplied by `alpha`.
-
-    The rule is TF-Slim's `depth_multiplier`: rounded down, and not under `min_width` when `alpha` is under 1.
-    """
-    if alpha == 1.0:
-        return table
-
-    def change(op: Op) -> Op:
-        if isinstance(op, Conv):
-            return replace(op, filters=scaled(op.filters, alpha, min_width))
-        if isinstance(op, FullyConnected):
-            return replace(op, units=scaled(op.units, alpha, min_width))
-        return op
-
-    return map_ops(table, change)
-
-
-def scaled(width: int, alpha: float, min_width: int = 16) -> int:
-    """The width times `alpha`, rounded down; not under `min_width` (nor over `width`) when `alpha` is under 1."""
-    return int(width * alpha) if alpha >= 1 else max(int(width * alpha), min(width, min_width))
+def channel_axis() -> int:
+    """The axis of the channels in a batch of images, by Keras's data format."""
+    return 1 if keras.config.image_data_format() == "channels_first" else -1
 
 
 def image_shape(size: int | None, channels: int = 3) -> tuple[int | None, int | None, int | None]:
@@ -197,29 +102,32 @@ def depthwise_bn(
 def sep_conv_bn(
     x: Tensor,
     filters: int,
-    kernel: int,
+    kernel: int | tuple[int, int],
     *,
     name: str,
     numerics: Numerics,
     stride: int = 1,
     depth_multiplier: int = 1,
     activation: str | None = "relu",
+    batch_norm: bool = True,
 ) -> Tensor:
     """Separable convolution, batch normalisation and activation; named like `conv_bn`.
 
     A depthwise convolution and a 1x1 convolution with nothing between them: one layer of Keras, `NAME_conv`.
     """
-    x, padding = pad_for_stride(x, (kernel, kernel), stride, "same", name=name, numerics=numerics)
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    normalised = batch_norm and numerics.batch_norm
+    x, padding = pad_for_stride(x, kernel, stride, "same", name=name, numerics=numerics)
     x = layers.SeparableConv2D(
         filters,
         kernel,
         strides=stride,
         padding=padding,
         depth_multiplier=depth_multiplier,
-        use_bias=numerics.conv_bias or not numerics.batch_norm,
+        use_bias=numerics.conv_bias or not normalised,
         name=f"{name}_conv",
     )(x)
-    return _finish_unit(x, activation, numerics.batch_norm, name=name, numerics=numerics)
+    return _finish_unit(x, activation, normalised, name=name, numerics=numerics)
 
 
 def _finish_unit(x: Tensor, activation: str | None, normalised: bool, *, name: str, numerics: Numerics) -> Tensor:
@@ -285,26 +193,7 @@ def _ceil_padding(size: int | None, op: Pool) -> int:
     return math.ceil(max(size - op.size, 0) / op.stride) * op.stride + op.size - size
 
 
-def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
-    """Applies one operation with one output; a `Fork`, which has several, is the business of `branch`."""
-    match op:
-        case Conv():
-            return conv_bn(x, **vars(op), name=name, numerics=numerics)
-        case Pool():
-            return pool(x, op, name=name, numerics=numerics)
-        case LRN():
-            return LocalResponseNormalization(name=name)(x)
-        case FullyConnected():
-            x = layers.Flatten(name=f"{name}_flatten")(x) if len(x.shape) > 2 else x
-            return layers.Dense(op.units, activation="relu", name=name)(x)
-        case Dropout():
-            return layers.Dropout(op.rate, name=name)(x)
-    raise TypeError(f"An operation of a module is one of {Op}. Received: {op!r}.")
-
-
-def stages(
-    x: Tensor, table: Mapping[str, Module | Op | Block], *, numerics: Numerics
-) -> tuple[Tensor, dict[str, Tensor]]:
+def stages(x: Tensor, table: Table, *, numerics: Numerics) -> tuple[Tensor, dict[str, Tensor]]:
     """Applies the named modules, operations and blocks of a network's table one after the other.
 
     Returns:
@@ -322,26 +211,48 @@ def stages(
     return x, endpoints
 
 
+def inception_module(x: Tensor, module: Module, *, name: str, numerics: Numerics) -> Tensor:
+    """Applies the branches of a module side by side and concatenates them in the table's order."""
+    outputs = []
+    for index, ops in enumerate(module):
+        outputs += branch(x, ops, name=f"{name}_branch{index}", numerics=numerics)
+    return layers.Concatenate(axis=channel_axis(), name=name)(outputs)
+
+
 def branch(x: Tensor, ops: Branch, *, name: str, numerics: Numerics) -> list[Tensor]:
-    """Applies one branch of a module; its operations are lettered as in TF-Slim: `NAME_a_1x1`, `NAME_b_3x3`."""
+    """Applies one branch of a module; its operations are lettered as in TF-Slim: `NAME_a_1x1`, `NAME_b_3x3`.
+
+    Returns:
+        The output; where a `Fork` ends the branch, those of its operations.
+    """
     letters = iter(string.ascii_lowercase)
     outputs = [x]
     for op in ops:
-        parts = op.branches if isinstance(op, Fork) else (op,)
         (x,) = outputs
         outputs = []
-        for part in parts:
+        for part in op.branches if isinstance(op, Fork) else (op,):
             unit = f"{name}_{next(letters)}_{unit_label(part)}"
             outputs.append(apply(part, x, name=unit, numerics=numerics))
     return outputs
 
 
-def inception_module(x: Tensor, module: Module, *, name: str, numerics: Numerics) -> Tensor:
-    """Applies the branches of a module side by side and concatenates them in the table's order."""
-    outputs: list[Tensor] = []
-    for index, ops in enumerate(module):
-        outputs += branch(x, ops, name=f"{name}_branch{index}", numerics=numerics)
-    return layers.Concatenate(axis=channel_axis(), name=name)(outputs)
+def apply(op: Op, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+    """Applies one operation, any but a `Fork`, which only ends a branch."""
+    match op:
+        case Conv():
+            return conv_bn(x, **vars(op), name=name, numerics=numerics)
+        case SeparableConv():
+            return sep_conv_bn(x, **vars(op), name=name, numerics=numerics)
+        case Pool():
+            return pool(x, op, name=name, numerics=numerics)
+        case LRN():
+            return LocalResponseNormalization(name=name)(x)
+        case FullyConnected():
+            x = layers.Flatten(name=f"{name}_flatten")(x) if len(x.shape) > 2 else x
+            return layers.Dense(op.units, activation="relu", name=name)(x)
+        case Dropout():
+            return layers.Dropout(op.rate, name=name)(x)
+    raise TypeError(f"An operation of a table is one of {Op}, a Fork inside a branch alone. Received: {op!r}.")
 
 
 def channel_shuffle(x: Tensor, groups: int, *, name: str) -> Tensor:

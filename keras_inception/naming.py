@@ -62,7 +62,7 @@ def blocks_of(readers: dict[str, list[str]]) -> dict[str, str]:
         Name of the block by name of the layer; a layer that is part of no other's block is one itself.
     """
     ends: dict[str, list[str]] = {}
-    for name in reversed(readers):
+    for name in reversed(list(readers)):
         reached = {end for reader in readers[name] for end in (reader, *ends[reader])}
         head = head_of(name)
         parts = name.split("_")

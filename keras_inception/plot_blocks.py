@@ -10,8 +10,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization, channel_axis
+from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization
 from keras_inception.graph import BlockRow, block_table, parents
+from keras_inception.layers import channel_axis
 from keras_inception.naming import is_aux_head, is_shuffle
 
 OP_GAP = 14

@@ -38,7 +38,6 @@ class ModelEntry:
         preprocessing: Name of the default preprocessing in `keras_inception.preprocessing.PREPROCESSING`.
         aux_heads: Names of the auxiliary heads and the weight of each one's loss, in the order of their taps; empty
             where none was published.
-        no_aux_reason: Why the network has no auxiliary head; the text of the error that `aux_heads=True` raises.
         published: Whether it is a network of a paper, which `list_models` lists; others are built by name alike.
     """
 
@@ -55,13 +54,17 @@ class ModelEntry:
     accuracy_source: str
     preprocessing: str
     aux_heads: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    no_aux_reason: str = ""
     published: bool = True
 
     @property
     def function_name(self) -> str:
         """Name of the builder function, such as `"InceptionV3"`."""
         return self.builder.partition(":")[2]
+
+    @property
+    def no_aux_reason(self) -> str:
+        """Why the network has no auxiliary head, for the error that `aux_heads=True` raises; empty where it has."""
+        return "" if self.aux_heads else "neither its paper nor a released network has one."
 
     def load_builder(self) -> Callable[..., keras.Model]:
         """Imports the builder and returns it."""

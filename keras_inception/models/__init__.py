@@ -31,7 +31,6 @@ ENTRIES = [
         top5=91.8,
         accuracy_source="TF-Slim",
         preprocessing="inception",
-        no_aux_reason="its paper describes none.",
     ),
     ModelEntry(
         name="inception_v3",
@@ -76,7 +75,6 @@ ENTRIES = [
         top5=95.19,
         accuracy_source="pytorchcv",
         preprocessing="torch",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="inception_resnet_v2",
@@ -106,7 +104,6 @@ ENTRIES = [
         top5=94.5,
         accuracy_source="the paper",
         preprocessing="inception",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="resnext50",
@@ -121,7 +118,6 @@ ENTRIES = [
         top5=93.698,
         accuracy_source="torchvision",
         preprocessing="torch",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="resnext101",
@@ -136,7 +132,6 @@ ENTRIES = [
         top5=94.908,
         accuracy_source="timm",
         preprocessing="torch",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="mobilenet_v1",
@@ -151,7 +146,6 @@ ENTRIES = [
         top5=89.9,
         accuracy_source="TF-Slim",
         preprocessing="inception",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="shufflenet",
@@ -166,7 +160,6 @@ ENTRIES = [
         top5=None,
         accuracy_source="pytorchcv",
         preprocessing="torch",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="mobilenet_v2",
@@ -181,7 +174,6 @@ ENTRIES = [
         top5=91.0,
         accuracy_source="TF-Slim",
         preprocessing="inception",
-        no_aux_reason="neither its paper nor a released network has one.",
     ),
     ModelEntry(
         name="inception_cell",

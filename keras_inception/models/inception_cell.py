@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """A network of one Inception module, repeated: what a search over the module itself searches.
 
 The module is that of "Going Deeper with Convolutions", Szegedy et al., 2014, https://arxiv.org/abs/1409.4842, whose
@@ -15,22 +16,21 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Literal
 
-import keras
-
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.heads import AuxHead
-from keras_inception.layers import Conv, Module, Op, Pool, Tensor, avg_pool, conv, max_pool, scale_width, stages
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice, check_number
+from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
+from keras_inception.ops import AuxHead, Module, Op, Pool, avg_pool, conv, max_pool, scale_width, without_reductions
 
-STEM_STRIDES = {"imagenet": 8, "low_resolution": 1}
+STEMS = ("imagenet", "low_resolution")
 FACTORISATIONS: dict[str, list[tuple[int, int]]] = {  # kernels in the place of the 5x5 one, all of the branch's width
     "5x5": [(5, 5)],
     "two_3x3": [(3, 3), (3, 3)],
     "1x5_5x1": [(1, 5), (5, 1)],
     "1x7_7x1": [(1, 7), (7, 1)],
 }
+MAX_WIDTH = 4096
 MAX_MODULES = 40  # a stage has at most a letter for each
-AUX_POOL = 5
 
 
 def module_counts(modules: int) -> list[int]:
@@ -46,8 +46,7 @@ def branch_widths(width: int, shares: Mapping[str, int]) -> dict[str, int]:
         ValueError: There is no branch, or one would have no channel.
     """
     for name, share in shares.items():
-        if not isinstance(share, int) or isinstance(share, bool) or share < 0:
-            raise ValueError(f"{name} must be a whole number of at least 0. Received: {name}={share!r}.")
+        check_number(name, share, " must be a whole number of at least 0", lambda number: number >= 0)
     total = sum(shares.values())
     if not total:
         raise ValueError(f"A module needs at least one branch: one of {', '.join(shares)} above 0. Received: all 0.")
@@ -86,15 +85,14 @@ def module(
 def stem_table(stem: str, width: int) -> dict[str, Op]:
     """GoogLeNet's stem, whose widths are to a first module of `width` what GoogLeNet's are to its 256 channels."""
     narrow, wide = max(1, width // 4), max(1, width * 3 // 4)
-    reductions = stem == "imagenet"
-    table: dict[str, Op | None] = {
-        "conv1": conv(narrow, 7, stride=2) if reductions else conv(narrow, 3),
-        "pool1": max_pool(3, 2) if reductions else None,
+    table: dict[str, Op] = {
+        "conv1": conv(narrow, 7, stride=2),
+        "pool1": max_pool(3, 2),
         "conv2_reduce": conv(narrow, 1),
         "conv2": conv(wide, 3),
-        "pool2": max_pool(3, 2) if reductions else None,
+        "pool2": max_pool(3, 2),
     }
-    return {name: op for name, op in table.items() if op is not None}
+    return without_reductions(table, 3) if stem == "low_resolution" else table
 
 
 def body_table(modules: int, width: int, shares: Mapping[str, int], **options: Any) -> dict[str, Module | Op]:
@@ -108,23 +106,7 @@ def body_table(modules: int, width: int, shares: Mapping[str, int], **options: A
     return table
 
 
-def smallest_size(stem: str, modules: int, aux_heads: bool) -> int:
-    """Smallest height and width that leave the last stage, and the auxiliary head's pool, something to read."""
-    pools = len(module_counts(modules)) - 1
-    stride = STEM_STRIDES[stem]
-    if aux_heads:
-        return stride * 2 ** min(pools, 1) * (AUX_POOL - 1) + 1
-    return max(2, stride) * 2**pools
-
-
-def _check_number(argument: str, value: Any, kind: type, low: float, high: float) -> None:
-    allowed = (int, float) if kind is float else (kind,)
-    if type(value) not in allowed or not low <= value <= high:
-        rule = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{argument} must be {rule} from {low:g} to {high:g}. Received: {argument}={value!r}.")
-
-
-@takes_weights("inception_cell")
+@network("inception_cell")
 def InceptionCell(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -147,25 +129,16 @@ def InceptionCell(
     pool: Literal["max", "avg"] = "max",
     aux_heads: bool = False,
     alpha: float = 1.0,
-    dropout: float = 0.2,
+    dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds a network whose body is one Inception module, repeated.
 
     Not a published network: the space that `keras_inception.training.tuning.HyperInceptionCell` searches. By default it
     is GoogLeNet (https://arxiv.org/abs/1409.4842) with the proportions of its first module throughout.
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random) or the path of a weights file; none are released.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels; default `(224, 224, 3)`, or any size without the top. With
-            three stages at least 32x32 pixels (8x8 with the low-resolution stem); fewer stages take smaller images.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifiers; None gives logits.
-        name: Name of the model.
         stem: `"imagenet"`: GoogLeNet's, whose output is an eighth of the image. `"low_resolution"`: without its
             reductions, for images of about 32x32 pixels.
         width: Channels of each module of the first stage, 1 to 4,096; the later stages have 2 and 4 times as many.
@@ -185,23 +158,19 @@ def InceptionCell(
             dense layer. The outputs are then the dictionary `{"predictions", "aux"}`; its loss is weighted 0.3 as in
             GoogLeNet. Needs images of at least 65x65 (9x9 with the low-resolution stem).
         alpha: Width multiplier of every convolution.
-        dropout: Rate before the classifier.
+        dropout: Rate before the classifier; None: 0.2.
         numerics: The conventions to compute under; None: TF-Slim's.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
-    check_choice("stem", stem, tuple(STEM_STRIDES))
-    _check_number("width", width, int, 1, 4096)
-    _check_number("modules", modules, int, 1, MAX_MODULES)
-    _check_number("reduction", reduction, float, 0, 4)
+    check_choice("stem", stem, STEMS)
+    width = check_number(
+        "width", width, f" must be a whole number from 1 to {MAX_WIDTH}", lambda number: 1 <= number <= MAX_WIDTH
+    )
+    modules = check_number(
+        "modules", modules, f" must be a whole number from 1 to {MAX_MODULES}", lambda n: 1 <= n <= MAX_MODULES
+    )
+    check_number("reduction", reduction, " must be a number from 0 to 4", lambda n: 0 <= n <= 4, whole=False)
     check_choice("factorisation", factorisation, tuple(FACTORISATIONS))
     check_choice("pool", pool, ("max", "avg"))
-    numerics = numerics or SLIM
     shares = {
         "branch_1x1": branch_1x1,
         "branch_3x3": branch_3x3,
@@ -212,24 +181,11 @@ def InceptionCell(
         modules, width, shares, reduction=reduction, factorisation=factorisation, pool=pool
     )
     tap = "inception_4a" if modules > 1 else "inception_3a"
-    aux = AuxHead("aux", tap, [avg_pool(AUX_POOL, 3, padding="valid"), Conv(width, (1, 1))])
-
-    return assemble(
-        "inception_cell",
-        lambda x: stages(x, scale_width(table, alpha), numerics=numerics),
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics,
-        aux_heads=aux_heads,
-        aux_specs=[aux],
-        alpha=alpha,
-        min_size=smallest_size(stem, modules, aux_heads),
+    aux = AuxHead("aux", tap, [avg_pool(5, 3, padding="valid"), conv(width, 1)])
+    return Network(
+        table=scale_width(table, alpha),
+        numerics=numerics or SLIM,
+        dropout=0.2,
+        aux_heads=[aux],
+        min_size=2 ** len(module_counts(modules)),
     )

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """Inception-ResNet v1 and v2.
 
 "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", Szegedy et al., 2016,
@@ -11,30 +12,18 @@ released v2 has Inception v3's stem and 10, 20 and 10 blocks; the printed one ad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.heads import AuxHead
-from keras_inception.layers import (
-    Module,
-    Table,
-    Tensor,
-    avg_pool,
-    batch_normalization,
-    channel_axis,
-    conv,
-    conv_bn,
-    inception_module,
-    max_pool,
-    stages,
-)
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice, check_number
+from keras_inception.layers import Tensor, batch_normalization, channel_axis, conv_bn, inception_module
 from keras_inception.models.inception_v3 import STEM
 from keras_inception.numerics import KERAS, SLIM, Numerics
+from keras_inception.ops import AuxHead, Module, Table, avg_pool, conv, max_pool
 
 
 @dataclass(frozen=True)
@@ -44,6 +33,7 @@ class Residual:
     branches: Module
     scale: float
     activation: str | None = "relu"
+    stride: int = field(default=1, init=False)
 
     def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
         """Applies the block; the layer that ends it carries the name."""
@@ -89,7 +79,10 @@ V1_PAPER: Table = {  # output sizes at 299x299
     "mixed_7a": _reduction_b(256, (256, 256)),  # 8x8x1792
     **_blocks("block8", 5, 0.20, V1_BLOCK8),
 }
-V1_TABLES = {"facenet": V1_PAPER | {"block8_6": Residual(V1_BLOCK8, scale=1.0, activation=None)}, "paper": V1_PAPER}
+V1_TABLES: dict[str, Table] = {
+    "facenet": {**V1_PAPER, "block8_6": Residual(V1_BLOCK8, scale=1.0, activation=None)},
+    "paper": V1_PAPER,
+}
 
 V2_BLOCK35: Module = [[conv(32, 1)], [conv(32, 1), conv(32, 3)], [conv(32, 1), conv(48, 3), conv(64, 3)]]
 V2_BLOCK8: Module = [[conv(192, 1)], [conv(192, 1), conv(224, (1, 3)), conv(256, (3, 1))]]
@@ -112,7 +105,7 @@ V2_TABLE: Table = {
 V2_AUX = AuxHead("aux", "block17_20", [avg_pool(5, 3, padding="valid"), conv(128, 1), conv(768, 5, padding="valid")])
 
 
-@takes_weights("inception_resnet_v1")
+@network("inception_resnet_v1")
 def InceptionResNetV1(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -129,65 +122,31 @@ def InceptionResNetV1(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds Inception-ResNet v1 (https://arxiv.org/abs/1602.07261).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels;
-            default `(299, 299, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         variant: `"facenet"`: the network of facenet and of the public ImageNet weights, with a sixth, unscaled and
             linear block8 and a bottleneck of 512. `"paper"`: five of them, and the classifier alone.
         bottleneck: Width of the batch-normalised dense layer before the classifier (layer `"embedding"`, by which
             facenet compares faces); 0 for none; None: the variant's.
-        aux_heads: Refused when True: none was published.
         dropout: Rate after the global pool; None: the paper's 0.2.
         numerics: The conventions to compute under; None: those of the public weights, `numerics.KERAS`. facenet's
             own TensorFlow weights have no scale in their batch norms, as `numerics.SLIM`.
-        include_preprocessing: Take raw pixels in 0..255 and normalise them inside by ImageNet's mean and deviation.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
     check_choice("variant", variant, tuple(V1_TABLES))
     bottleneck = {"facenet": 512, "paper": 0}[variant] if bottleneck is None else bottleneck
-    if not isinstance(bottleneck, int) or bottleneck < 0:
-        raise ValueError(f"bottleneck must be a whole number, 0 for none. Received: bottleneck={bottleneck!r}.")
+    width = check_number("bottleneck", bottleneck, " must be a whole number, 0 for none", lambda width: width >= 0)
     numerics = numerics or KERAS
 
     def neck(x: Tensor) -> Tensor:
-        x = layers.Dense(bottleneck, use_bias=False, name="embedding_dense")(x)
+        x = layers.Dense(width, use_bias=False, name="embedding_dense")(x)
         return batch_normalization(x, name="embedding", numerics=numerics)
 
-    return assemble(
-        "inception_resnet_v1",
-        lambda x: stages(x, V1_TABLES[variant], numerics=numerics),
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=0.2 if dropout is None else dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics,
-        aux_heads=aux_heads,
-        neck=neck if bottleneck else None,
-    )
+    return Network(table=V1_TABLES[variant], numerics=numerics, dropout=0.2, neck=neck if width else None)
 
 
-@takes_weights("inception_resnet_v2")
+@network("inception_resnet_v2")
 def InceptionResNetV2(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -202,48 +161,14 @@ def InceptionResNetV2(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds Inception-ResNet v2 (https://arxiv.org/abs/1602.07261).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels;
-            default `(299, 299, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifiers; None gives logits.
-        name: Name of the model.
         aux_heads: Add the batch-normalised auxiliary classifier on block17_20; the outputs are then the dictionary
             `{"predictions", "aux"}`. TF-Slim weights its loss 0.4. It needs at least 107x107 pixels.
         dropout: Rate before the classifier; None: the paper's and TF-Slim's 0.2.
         numerics: The conventions to compute under; None: those of TF-Slim and keras.applications. timm's weights,
             which come with a scale of the batch norms, are exact under `numerics.KERAS`.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
-    numerics = numerics or SLIM
-    return assemble(
-        "inception_resnet_v2",
-        lambda x: stages(x, V2_TABLE, numerics=numerics),
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=0.2 if dropout is None else dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics,
-        aux_heads=aux_heads,
-        aux_specs=[V2_AUX],
-        min_size=107 if aux_heads else None,  # so that the head's 5x5 pool fits the 17x17 grid
-    )
+    return Network(table=V2_TABLE, numerics=numerics or SLIM, dropout=0.2, aux_heads=[V2_AUX])

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """GoogLeNet / Inception v1.
 
 "Going Deeper with Convolutions", Szegedy et al., 2014, https://arxiv.org/abs/1409.4842. Reference implementations:
@@ -15,27 +16,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
-
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.heads import AuxHead
-from keras_inception.layers import (
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice
+from keras_inception.layers import Tensor
+from keras_inception.numerics import SLIM, Numerics
+from keras_inception.ops import (
     LRN,
+    AuxHead,
     Conv,
     Dropout,
     FullyConnected,
     Module,
     Op,
     Pool,
-    Tensor,
     avg_pool,
     conv,
     map_ops,
     max_pool,
     scale_width,
-    stages,
+    without_reductions,
 )
-from keras_inception.numerics import SLIM, Numerics
 
 STEM: dict[str, Op] = {
     "conv1": conv(64, 7, stride=2),  # 112x112x64
@@ -45,13 +45,6 @@ STEM: dict[str, Op] = {
     "conv2": conv(192, 3),  # 56x56x192
     "norm2": LRN(),
     "pool2": max_pool(3, 2),  # 28x28x192
-}
-LOW_RESOLUTION_STEM: dict[str, Op] = {
-    "conv1": conv(64, 3),  # 32x32x64
-    "norm1": LRN(),
-    "conv2_reduce": conv(64, 1),
-    "conv2": conv(192, 3),  # 32x32x192
-    "norm2": LRN(),
 }
 
 
@@ -82,8 +75,7 @@ AUX_OPS: list[Op] = [avg_pool(5, 3, padding="valid"), conv(128, 1), FullyConnect
 AUX_HEADS = [AuxHead("aux1", "inception_4a", AUX_OPS), AuxHead("aux2", "inception_4d", AUX_OPS)]
 
 VARIANTS = ("slim", "bn", "paper")
-MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
-AUX_MIN_SIZES = {"imagenet": 65, "low_resolution": 9}  # so that the heads' 5x5 pool fits the output of 4a
+STEMS = {"imagenet": STEM, "low_resolution": without_reductions(STEM, 3)}
 
 
 def naive_module(module: Module) -> Module:
@@ -98,7 +90,7 @@ def _three_by_three(op: Op) -> Op:
 
 def table(variant: str, *, naive: bool, stem: str, alpha: float) -> dict[str, Module | Op]:
     """The network from stem to features as one table: name to module or single operation."""
-    stem_table = LOW_RESOLUTION_STEM if stem == "low_resolution" else STEM
+    stem_table = STEMS[stem]
     if variant != "paper":
         stem_table = {name: op for name, op in stem_table.items() if not isinstance(op, LRN)}
     body = BODY | {"pool4": max_pool(2, 2)} if variant == "slim" else BODY
@@ -109,7 +101,7 @@ def table(variant: str, *, naive: bool, stem: str, alpha: float) -> dict[str, Mo
     return scale_width(stem_table | body, alpha)
 
 
-@takes_weights("inception_v1")
+@network("inception_v1")
 def InceptionV1(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -128,19 +120,10 @@ def InceptionV1(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds GoogLeNet, also called Inception v1 (https://arxiv.org/abs/1409.4842).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(224, 224, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifiers; None gives logits.
-        name: Name of the model.
         variant: Which published form. `"slim"`: batch-normalised, 3x3 kernels in the "5x5" branch and a 2x2 pool
             before 5a, as TF-Slim and torchvision released it. `"bn"`: batch-normalised with true 5x5 kernels.
             `"paper"`: biases and local response normalisation, no batch normalisation.
@@ -154,38 +137,16 @@ def InceptionV1(
         alpha: Width multiplier of every convolution (not in the paper).
         dropout: Rate before the classifier; None: the published one, 0.4 in the paper and 0.2 in TF-Slim.
         numerics: The conventions to compute under; None: TF-Slim's.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
     check_choice("variant", variant, VARIANTS)
-    check_choice("stem", stem, tuple(MIN_SIZES))
+    check_choice("stem", stem, tuple(STEMS))
     numerics = numerics or SLIM
     if variant == "paper":
         numerics = replace(numerics, batch_norm=False, conv_bias=True)
-    if dropout is None:
-        dropout = 0.4 if variant == "paper" else 0.2
-
-    return assemble(
-        "inception_v1",
-        lambda x: stages(x, table(variant, naive=naive, stem=stem, alpha=alpha), numerics=numerics),
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=dropout,
-        include_preprocessing=include_preprocessing,
+    return Network(
+        table=table(variant, naive=naive, stem=stem, alpha=alpha),
         numerics=numerics,
-        aux_heads=aux_heads,
-        aux_specs=AUX_HEADS,
-        alpha=alpha,
-        min_size=(AUX_MIN_SIZES if aux_heads else MIN_SIZES)[stem],
+        dropout=0.4 if variant == "paper" else 0.2,
+        aux_heads=AUX_HEADS,
+        min_size=8,
     )

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """Inception v2 / BN-Inception.
 
 "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift", Ioffe and Szegedy, 2015,
@@ -12,28 +13,24 @@ of the next paper (https://arxiv.org/abs/1512.00567) is another network, on the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
-
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.layers import (
-    Conv,
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice
+from keras_inception.layers import Tensor
+from keras_inception.numerics import SLIM, Numerics
+from keras_inception.ops import (
     Module,
     Pool,
+    SeparableConv,
     Table,
-    Tensor,
     avg_pool,
     conv,
     max_pool,
     scale_width,
-    sep_conv_bn,
-    stages,
+    without_reductions,
 )
-from keras_inception.numerics import SLIM, Numerics
 
 STEM: Table = {  # output sizes at 224x224
     "conv1": conv(64, 7, stride=2),  # 112x112x64
@@ -41,11 +38,6 @@ STEM: Table = {  # output sizes at 224x224
     "conv2_reduce": conv(64, 1),  # 56x56x64
     "conv2": conv(192, 3),  # 56x56x192
     "pool2": max_pool(3, 2),  # 28x28x192
-}
-LOW_RESOLUTION_STEM: Table = {
-    "conv1": conv(64, 3),  # 32x32x64
-    "conv2_reduce": conv(64, 1),
-    "conv2": conv(192, 3),  # 32x32x192
 }
 
 
@@ -86,23 +78,10 @@ def _body(narrow: int) -> Table:
 
 BODIES = {"slim": _body(96), "paper": _body(128)}
 PUBLISHED_STEMS = {"slim": "separable", "paper": "full"}
-STEMS = {"imagenet": STEM, "separable": STEM, "full": STEM, "low_resolution": LOW_RESOLUTION_STEM}
+STEMS = {"imagenet": STEM, "separable": STEM, "full": STEM, "low_resolution": without_reductions(STEM, 3)}
 
 
-def separable_convolution(full: Conv, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
-    """The separable form of the first convolution: depth multiplier 8, a bias, no batch norm."""
-    return sep_conv_bn(
-        x,
-        full.filters,
-        full.kernel[0],
-        stride=full.stride,
-        depth_multiplier=min(full.filters // 3, 8),
-        name=name,
-        numerics=replace(numerics, batch_norm=False, conv_bias=True),
-    )
-
-
-@takes_weights("inception_v2")
+@network("inception_v2")
 def InceptionV2(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -120,64 +99,24 @@ def InceptionV2(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds Inception v2, also called BN-Inception (https://arxiv.org/abs/1502.03167).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(224, 224, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         variant: Which released form. `"slim"`: TF-Slim's, with a separable first convolution and pool projections
             of 96 in 4c and 4d. `"paper"`: Caffe's BN-Inception, with a full first convolution and 128 there.
         stem: `"imagenet"`: the variant's. `"separable"` or `"full"`: its first convolution is that; figure 5 of the
             paper means the variant `"paper"` with a separable one. `"low_resolution"` replaces the stem's three
             reductions by none, for images of about 32x32 pixels (not in the paper).
-        aux_heads: Refused when True: none was published.
         alpha: Width multiplier of every convolution, TF-Slim's `depth_multiplier`.
         dropout: Rate before the classifier; None: the published one, 0.2 in TF-Slim and none in the paper.
         numerics: The conventions to compute under; None: TF-Slim's. The public weights of the variant `"paper"` are
             exact under `numerics.BN_INCEPTION`.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
     check_choice("variant", variant, tuple(BODIES))
     check_choice("stem", stem, tuple(STEMS))
-    numerics = numerics or SLIM
-    if dropout is None:
-        dropout = 0.2 if variant == "slim" else 0.0
-
-    def body(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        table = scale_width(STEMS[stem] | BODIES[variant], alpha)
-        if (PUBLISHED_STEMS[variant] if stem == "imagenet" else stem) == "separable":
-            table["conv1"] = partial(separable_convolution, table["conv1"])
-        return stages(x, table, numerics=numerics)
-
-    return assemble(
-        "inception_v2",
-        body,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics,
-        aux_heads=aux_heads,
-        alpha=alpha,
-        min_size=8 if stem == "low_resolution" else None,
-    )
+    table = scale_width({**STEMS[stem], **BODIES[variant]}, alpha)
+    if (PUBLISHED_STEMS[variant] if stem == "imagenet" else stem) == "separable":
+        width, multiplier = table["conv1"].filters, min(table["conv1"].filters // 3, 8)
+        table["conv1"] = SeparableConv(width, (7, 7), stride=2, depth_multiplier=multiplier, batch_norm=False)
+    return Network(table=table, numerics=numerics or SLIM, dropout=0.2 if variant == "slim" else 0.0, min_size=8)

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """Inception v3.
 
 "Rethinking the Inception Architecture for Computer Vision", Szegedy et al., 2015, https://arxiv.org/abs/1512.00567.
@@ -15,12 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
-
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.heads import AuxHead
-from keras_inception.layers import Module, Table, Tensor, avg_pool, conv, fork, max_pool, scale_width, stages
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice
+from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
+from keras_inception.ops import AuxHead, Module, Table, avg_pool, conv, fork, max_pool, scale_width, without_reductions
 
 STEM: Table = {
     "conv_1a": conv(32, 3, stride=2, padding="valid"),  # 149x149x32
@@ -30,13 +30,6 @@ STEM: Table = {
     "conv_3b": conv(80, 1),  # 73x73x80
     "conv_4a": conv(192, 3, padding="valid"),  # 71x71x192
     "pool_5a": max_pool(3, 2, padding="valid"),  # 35x35x192
-}
-LOW_RESOLUTION_STEM: Table = {
-    "conv_1a": conv(32, 3),  # 32x32x32
-    "conv_2a": conv(32, 3),
-    "conv_2b": conv(64, 3),
-    "conv_3b": conv(80, 1),
-    "conv_4a": conv(192, 3),  # 32x32x192
 }
 
 
@@ -89,12 +82,10 @@ BODY: Table = {  # output sizes at 299x299
 }
 AUX_HEADS = [AuxHead("aux", "mixed_6e", [avg_pool(5, 3, padding="valid"), conv(128, 1), conv(768, 5, padding="valid")])]
 
-STEMS = {"imagenet": STEM, "low_resolution": LOW_RESOLUTION_STEM}
-MIN_SIZES = {"imagenet": 75, "low_resolution": 7}  # so that mixed_7a has a pixel left
-AUX_MIN_SIZES = {"imagenet": 107, "low_resolution": 11}  # so that the head's 5x5 pool fits the 17x17 grid
+STEMS = {"imagenet": STEM, "low_resolution": without_reductions(STEM, 3)}
 
 
-@takes_weights("inception_v3")
+@network("inception_v3")
 def InceptionV3(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -111,19 +102,10 @@ def InceptionV3(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds Inception v3 (https://arxiv.org/abs/1512.00567).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels (7x7 with the low-resolution stem);
-            default `(299, 299, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifiers; None gives logits.
-        name: Name of the model.
         stem: `"low_resolution"` replaces the stem's three reductions by none, for images of about 32x32 pixels (not
             in the paper).
         aux_heads: Add the batch-normalised auxiliary classifier on mixed_6e; the outputs are then the dictionary
@@ -133,32 +115,7 @@ def InceptionV3(
         dropout: Rate before the classifier; None: TF-Slim's 0.2.
         numerics: The conventions to compute under; None: those of TF-Slim and keras.applications. torchvision's
             and timm's weights are exact under `numerics.TORCHVISION_INCEPTION`.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
     check_choice("stem", stem, tuple(STEMS))
-    numerics = numerics or SLIM
-    return assemble(
-        "inception_v3",
-        lambda x: stages(x, scale_width(STEMS[stem] | BODY, alpha), numerics=numerics),
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=0.2 if dropout is None else dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics,
-        aux_heads=aux_heads,
-        aux_specs=AUX_HEADS,
-        alpha=alpha,
-        min_size=(AUX_MIN_SIZES if aux_heads else MIN_SIZES)[stem],
-    )
+    table = scale_width({**STEMS[stem], **BODY}, alpha)
+    return Network(table=table, numerics=numerics or SLIM, dropout=0.2, aux_heads=AUX_HEADS)

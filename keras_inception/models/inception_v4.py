@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """Inception v4.
 
 "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning", Szegedy et al., 2016,
@@ -13,12 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from keras_inception.application import assemble, takes_weights
-from keras_inception.heads import AuxHead
-from keras_inception.layers import Module, Table, Tensor, avg_pool, conv, fork, max_pool, scale_width, stages
+from keras_inception.application import Network, network
+from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
+from keras_inception.ops import AuxHead, Module, Table, avg_pool, conv, fork, max_pool, scale_width
 
 STEM: Table = {  # output sizes at 299x299
     "conv_1a": conv(32, 3, stride=2, padding="valid"),  # 149x149x32
@@ -59,19 +58,18 @@ INCEPTION_C: Module = [
     [conv(384, 1), conv(448, (3, 1)), conv(512, (1, 3)), fork(conv(256, (1, 3)), conv(256, (3, 1)))],
     [avg_pool(3), conv(256, 1)],
 ]
-TABLE: Table = (
-    STEM
-    | {f"mixed_5{letter}": INCEPTION_A for letter in "bcde"}  # 35x35x384
-    | {"mixed_6a": REDUCTION_A}  # 17x17x1024
-    | {f"mixed_6{letter}": INCEPTION_B for letter in "bcdefgh"}
-    | {"mixed_7a": REDUCTION_B}  # 8x8x1536
-    | {f"mixed_7{letter}": INCEPTION_C for letter in "bcd"}
-)
+TABLE: Table = {
+    **STEM,
+    **{f"mixed_5{letter}": INCEPTION_A for letter in "bcde"},  # 35x35x384
+    "mixed_6a": REDUCTION_A,  # 17x17x1024
+    **{f"mixed_6{letter}": INCEPTION_B for letter in "bcdefgh"},
+    "mixed_7a": REDUCTION_B,  # 8x8x1536
+    **{f"mixed_7{letter}": INCEPTION_C for letter in "bcd"},
+}
 AUX_HEADS = [AuxHead("aux", "mixed_6h", [avg_pool(5, 3, padding="valid"), conv(128, 1), conv(768, 5, padding="valid")])]
-AUX_MIN_SIZE = 107  # so that the head's 5x5 pool fits the 17x17 grid
 
 
-@takes_weights("inception_v4")
+@network("inception_v4")
 def InceptionV4(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -87,50 +85,15 @@ def InceptionV4(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds Inception v4 (https://arxiv.org/abs/1602.07261).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 75x75 pixels;
-            default `(299, 299, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifiers; None gives logits.
-        name: Name of the model.
         aux_heads: Add the batch-normalised auxiliary classifier on mixed_6h; the outputs are then the dictionary
             `{"predictions", "aux"}`. TF-Slim weights its loss 0.4. It needs at least 107x107 pixels.
         alpha: Width multiplier of every convolution (not in the paper).
         dropout: Rate before the classifier; None: the paper's and TF-Slim's 0.2.
         numerics: The conventions to compute under; None: TF-Slim's. timm's weights, which come with a scale of the
             batch norms, are exact under `numerics.KERAS`.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
-    numerics = numerics or SLIM
-    return assemble(
-        "inception_v4",
-        lambda x: stages(x, scale_width(TABLE, alpha), numerics=numerics),
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=0.2 if dropout is None else dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics,
-        aux_heads=aux_heads,
-        aux_specs=AUX_HEADS,
-        alpha=alpha,
-        min_size=AUX_MIN_SIZE if aux_heads else None,
-    )
+    return Network(table=scale_width(TABLE, alpha), numerics=numerics or SLIM, dropout=0.2, aux_heads=AUX_HEADS)

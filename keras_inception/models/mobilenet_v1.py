@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """MobileNet v1.
 
 "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", Howard et al., 2017,
@@ -11,14 +12,15 @@ implementation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
-
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.layers import Tensor, conv_bn, depthwise_bn, scaled
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice
+from keras_inception.layers import Tensor, conv_bn, depthwise_bn
 from keras_inception.numerics import KERAS, Numerics
+from keras_inception.ops import Table, conv, scaled, without_reductions
 
 STEM_WIDTH = 32  # 3x3, stride 2: 112x112
 BLOCKS = [  # width and stride of each depthwise separable block; output sizes at 224x224
@@ -37,10 +39,25 @@ BLOCKS = [  # width and stride of each depthwise separable block; output sizes a
     (1024, 1),  # 7x7
 ]
 ACTIVATIONS = {"slim": "relu6", "paper": "relu"}  # by variant
-MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
+STEMS = ("imagenet", "low_resolution")
 
 
-@takes_weights("mobilenet_v1")
+@dataclass(frozen=True)
+class DepthwiseSeparable:
+    """A depthwise 3x3 convolution, then a 1x1 one, each with batch normalisation and activation."""
+
+    width: int
+    stride: int
+    activation: str
+
+    def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+        """Applies the block; the layer that ends it carries the name."""
+        unit: dict[str, Any] = {"numerics": numerics, "activation": self.activation}
+        x = depthwise_bn(x, 3, stride=self.stride, name=f"{name}_depthwise", **unit)
+        return conv_bn(x, self.width, 1, name=name, **unit)
+
+
+@network("mobilenet_v1")
 def MobileNetV1(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -58,7 +75,7 @@ def MobileNetV1(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds MobileNet v1 (https://arxiv.org/abs/1704.04861).
 
     Where a stride-2 convolution meets an odd size, it pads like TF-Slim (one row on each side). keras.applications
@@ -66,59 +83,23 @@ def MobileNetV1(
     strided depthwise convolution sees an even size, as with multiples of 32.
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(224, 224, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         variant: Activation function: `"slim"` is ReLU6, with which TF-Slim's, Keras's and timm's weights were trained;
             `"paper"` is ReLU.
         stem: `"low_resolution"` removes the first two reductions, for images of about 32x32 pixels (not in the paper).
-        aux_heads: Refused: the network has none.
         alpha: Width multiplier of the paper; 0.25, 0.5, 0.75 and 1 have public weights. Widths are rounded down.
         dropout: Rate before the classifier; None: 1e-3, as in TF-Slim and Keras.
         numerics: The conventions to compute under; None: Keras's, which are TF-Slim's as well.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
     check_choice("variant", variant, tuple(ACTIVATIONS))
-    check_choice("stem", stem, tuple(MIN_SIZES))
-    unit: dict[str, Any] = {"numerics": numerics or KERAS, "activation": ACTIVATIONS[variant]}
-
-    low_resolution = stem == "low_resolution"
-
-    def body(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        x = conv_bn(x, scaled(STEM_WIDTH, alpha, 1), 3, stride=1 if low_resolution else 2, name="conv1", **unit)
-        for index, (width, stride) in enumerate(BLOCKS, start=1):
-            stride = 1 if low_resolution and index == 2 else stride
-            x = depthwise_bn(x, 3, stride=stride, name=f"block{index}_depthwise", **unit)
-            x = conv_bn(x, scaled(width, alpha, 1), 1, name=f"block{index}", **unit)
-        return x, {}
-
-    return assemble(
-        "mobilenet_v1",
-        body,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=1e-3 if dropout is None else dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=numerics or KERAS,
-        aux_heads=aux_heads,
-        alpha=alpha,
-        min_size=MIN_SIZES[stem],
-    )
+    check_choice("stem", stem, STEMS)
+    activation = ACTIVATIONS[variant]
+    table: Table = {
+        "conv1": conv(scaled(STEM_WIDTH, alpha, 1), 3, stride=2, activation=activation),
+        **{
+            f"block{index}": DepthwiseSeparable(scaled(width, alpha, 1), stride, activation)
+            for index, (width, stride) in enumerate(BLOCKS, start=1)
+        },
+    }
+    if stem == "low_resolution":
+        table = without_reductions(table, 2)
+    return Network(table=table, numerics=numerics or KERAS, dropout=1e-3)

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """ResNeXt.
 
 "Aggregated Residual Transformations for Deep Neural Networks", Xie et al., 2016, https://arxiv.org/abs/1611.05431.
@@ -11,23 +12,48 @@ the paper's Table 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.layers import Tensor, channel_axis, conv_bn, max_pool, pool
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice, check_number
+from keras_inception.layers import Tensor, channel_axis, conv_bn
 from keras_inception.numerics import TORCH, Numerics
+from keras_inception.ops import conv, max_pool, without_reductions
 
 STEM_WIDTH = 64  # 7x7, stride 2: 112x112
 WIDTHS = {"conv2": 256, "conv3": 512, "conv4": 1024, "conv5": 2048}  # 56x56, 28x28, 14x14, 7x7
 BLOCKS = {"resnext50": (3, 4, 6, 3), "resnext101": (3, 4, 23, 3)}  # of each stage
-MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
+STEMS = ("imagenet", "low_resolution")
 
 
-@takes_weights("resnext50")
+@dataclass(frozen=True)
+class Bottleneck:
+    """A residual block whose 3x3 convolution is grouped; the shortcut is projected where the shape changes."""
+
+    inside: int
+    outside: int
+    groups: int
+    stride: int
+
+    def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+        """Applies the block; the layer that ends it carries the name."""
+        unit: dict[str, Any] = {"numerics": numerics}
+        last = unit | {"activation": None}
+        shortcut = x
+        x = conv_bn(x, self.inside, 1, name=f"{name}_a", **unit)
+        x = conv_bn(x, self.inside, 3, stride=self.stride, groups=self.groups, name=f"{name}_b", **unit)
+        x = conv_bn(x, self.outside, 1, name=f"{name}_c", **last)
+        if self.stride > 1 or shortcut.shape[channel_axis()] != self.outside:
+            shortcut = conv_bn(shortcut, self.outside, 1, stride=self.stride, name=f"{name}_shortcut", **last)
+        x = layers.Add(name=f"{name}_add")([x, shortcut])
+        return layers.Activation("relu", name=name)(x)
+
+
+@network("resnext50")
 def ResNeXt50(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -45,56 +71,21 @@ def ResNeXt50(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds ResNeXt with 50 layers (https://arxiv.org/abs/1611.05431).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(224, 224, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         cardinality: Number of groups of the 3x3 convolutions; 1 with a width of 64 is ResNet.
         width: Channels of a group in the first stage, which double with every stage: 32x4d is a cardinality of 32 and
             a width of 4.
         stem: `"low_resolution"` replaces the stem by a 3x3 convolution of stride 1, as the paper does on CIFAR.
-        aux_heads: Refused: the network has none.
         dropout: Rate before the classifier; None: none, as published.
         numerics: The conventions to compute under; None: PyTorch's, with which the public weights were trained.
-        include_preprocessing: Take raw pixels in 0..255 and normalise them by ImageNet's mean and standard deviation
-            inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
-    return _resnext(
-        "resnext50",
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        cardinality=cardinality,
-        width=width,
-        stem=stem,
-        aux_heads=aux_heads,
-        dropout=dropout,
-        numerics=numerics,
-        include_preprocessing=include_preprocessing,
-    )
+    return _resnext("resnext50", cardinality, width, stem, numerics)
 
 
-@takes_weights("resnext101")
+@network("resnext101")
 def ResNeXt101(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -112,107 +103,33 @@ def ResNeXt101(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds ResNeXt with 101 layers (https://arxiv.org/abs/1611.05431).
 
     Public weights exist for 32x4d, 64x4d and 32x8d.
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(224, 224, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         cardinality: As in `ResNeXt50`.
         width: As in `ResNeXt50`.
         stem: As in `ResNeXt50`.
-        aux_heads: Refused: the network has none.
         dropout: As in `ResNeXt50`.
         numerics: As in `ResNeXt50`.
-        include_preprocessing: As in `ResNeXt50`.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
-    return _resnext(
-        "resnext101",
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        cardinality=cardinality,
-        width=width,
-        stem=stem,
-        aux_heads=aux_heads,
-        dropout=dropout,
-        numerics=numerics,
-        include_preprocessing=include_preprocessing,
-    )
+    return _resnext("resnext101", cardinality, width, stem, numerics)
 
 
-def _resnext(
-    entry_name: str,
-    *,
-    cardinality: int,
-    width: int,
-    stem: str,
-    dropout: float | None,
-    numerics: Numerics | None,
-    **shared: Any,
-) -> keras.Model:
-    check_choice("stem", stem, tuple(MIN_SIZES))
+def _resnext(entry_name: str, cardinality: int, width: int, stem: str, numerics: Numerics | None) -> Network:
+    check_choice("stem", stem, STEMS)
     for argument, value in (("cardinality", cardinality), ("width", width)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(
-                f"{argument} must be a positive whole number: the 3x3 convolutions have `cardinality` groups of "
-                f"`width` channels. Received: {argument}={value!r}."
-            )
-    chosen = numerics or TORCH
-
-    def body(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        if stem == "low_resolution":
-            x = conv_bn(x, STEM_WIDTH, 3, name="conv1", numerics=chosen)
-        else:
-            x = conv_bn(x, STEM_WIDTH, 7, stride=2, name="conv1", numerics=chosen)
-            x = pool(x, max_pool(3, 2), name="pool1", numerics=chosen)
-        inside = cardinality * width
-        for (stage, outside), count in zip(WIDTHS.items(), BLOCKS[entry_name], strict=True):
-            for index in range(1, count + 1):
-                stride = 2 if index == 1 and stage != "conv2" else 1
-                x = block(x, inside, outside, cardinality, stride, name=f"{stage}_block{index}", numerics=chosen)
-            inside *= 2
-        return x, {}
-
-    return assemble(
-        entry_name,
-        body,
-        dropout=dropout or 0.0,
-        numerics=chosen,
-        min_size=MIN_SIZES[stem],
-        **shared,
-    )
-
-
-def block(x: Tensor, inside: int, outside: int, groups: int, stride: int, *, name: str, numerics: Numerics) -> Tensor:
-    """A bottleneck whose 3x3 convolution is grouped, with a shortcut, which is projected where the shape changes."""
-    shortcut = x
-    x = conv_bn(x, inside, 1, name=f"{name}_a", numerics=numerics)
-    x = conv_bn(x, inside, 3, stride=stride, groups=groups, name=f"{name}_b", numerics=numerics)
-    x = conv_bn(x, outside, 1, activation=None, name=f"{name}_c", numerics=numerics)
-    if stride > 1 or shortcut.shape[channel_axis()] != outside:
-        shortcut = conv_bn(
-            shortcut, outside, 1, stride=stride, activation=None, name=f"{name}_shortcut", numerics=numerics
-        )
-    x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.Activation("relu", name=name)(x)
+        rule = " must be a positive whole number: the 3x3 convolutions have `cardinality` groups of `width` channels"
+        check_number(argument, value, rule, lambda count: count > 0)
+    inside = int(cardinality) * int(width)
+    table: dict[str, Any] = {"conv1": conv(STEM_WIDTH, 7, stride=2), "pool1": max_pool(3, 2)}
+    for (stage, outside), count in zip(WIDTHS.items(), BLOCKS[entry_name], strict=True):
+        for index in range(1, count + 1):
+            stride = 2 if index == 1 and stage != "conv2" else 1
+            table[f"{stage}_block{index}"] = Bottleneck(inside, outside, int(cardinality), stride)
+        inside *= 2
+    if stem == "low_resolution":
+        table = without_reductions(table, 2)
+    return Network(table=table, numerics=numerics or TORCH)

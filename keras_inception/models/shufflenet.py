@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """ShuffleNet.
 
 "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices", Zhang et al., 2017,
@@ -15,27 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.layers import (
-    Tensor,
-    avg_pool,
-    channel_axis,
-    channel_shuffle,
-    conv_bn,
-    depthwise_bn,
-    max_pool,
-    pool,
-)
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice
+from keras_inception.layers import Tensor, channel_axis, channel_shuffle, conv_bn, depthwise_bn, pool
 from keras_inception.numerics import TORCH, Numerics
+from keras_inception.ops import avg_pool, conv, max_pool, without_reductions
 
 STEM_WIDTH = 24  # 3x3, stride 2: 112x112; then a max pool: 56x56
 OFFICIAL_STEM_WIDTHS = {0.25: 12, 0.5: 12, 1.5: 24, 2.0: 48}  # by alpha
 FIRST_WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}  # of stage 2, by groups; doubled with every stage
 UNITS = {"stage2": 4, "stage3": 8, "stage4": 4}  # 28x28, 14x14, 7x7
-MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
+STEMS = ("imagenet", "low_resolution")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +69,19 @@ def widths(groups: int, alpha: float, form: Form) -> tuple[int, dict[str, int]]:
     """Widths of the stem and of each stage.
 
     Where channels do not divide into groups, the rule is tensorpack's: a stage's are rounded up to a multiple of
-    `4 * groups` (the bottleneck has a quarter of them), the stem's to a multiple of `groups`.
+    `4 * groups` (the bottleneck has a quarter of them), the stem's to a multiple of `groups`. Where tiny multipliers
+    would give two stages the same width, the later one is a multiple wider.
     """
     stem = OFFICIAL_STEM_WIDTHS.get(alpha) if form.official_stem else None
-    stages = {stage: round_up(FIRST_WIDTHS[groups] * 2**index * alpha, 4 * groups) for index, stage in enumerate(UNITS)}
+    stages: dict[str, int] = {}
+    least = 0  # a stage's first unit passes its input on beside channels of its own: it is wider than the one before
+    for index, stage in enumerate(UNITS):
+        stages[stage] = max(round_up(FIRST_WIDTHS[groups] * 2**index * alpha, 4 * groups), least)
+        least = stages[stage] + 4 * groups
     return round_up(stem or STEM_WIDTH * alpha, groups), stages
 
 
-@takes_weights("shufflenet")
+@network("shufflenet")
 def ShuffleNet(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -102,22 +100,13 @@ def ShuffleNet(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds ShuffleNet (https://arxiv.org/abs/1707.01083).
 
     A network for images of unknown size has `keras_inception.custom_layers.ChannelShuffle` layers; one for images of a
     known size has layers of Keras only.
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(224, 224, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         variant: Which form. `"paper"`: the paper's shuffle and stems; where it is silent, as in pytorchcv, whose public
             weights fit it (the branch comes before the shortcut, the classifier has a bias). `"pytorchcv"`: the same
             with stems that scale with alpha (a difference at 0.25, 1.5). `"megvii"`: the authors' code: the inverse
@@ -126,76 +115,63 @@ def ShuffleNet(
         groups: Groups of the 1x1 convolutions: 1, 2, 3, 4 or 8. The first one of stage 2 is not grouped.
         stem: `"low_resolution"` removes the stem's two reductions, for images of about 32x32 pixels (not in the
             paper).
-        aux_heads: Refused: the network has none.
         alpha: Width multiplier, the paper's scale; 0.25, 0.5, 1, 1.5 and 2 were published. Where channels do not
             divide into groups they are rounded up: to a multiple of `4 * groups` in a stage, of `groups` in the stem.
         dropout: Rate before the classifier; None: none, as published.
         numerics: The conventions to compute under; None: PyTorch's (TensorFlow's padding for `"tensorpack"`).
-        include_preprocessing: Take raw pixels in 0..255 and normalise them by ImageNet's mean and standard deviation
-            inside the model (pytorchcv's way; Megvii's weights take the raw pixels in BGR order).
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
     check_choice("variant", variant, tuple(VARIANTS))
     check_choice("groups", groups, tuple(FIRST_WIDTHS))
-    check_choice("stem", stem, tuple(MIN_SIZES))
+    check_choice("stem", stem, STEMS)
     form = VARIANTS[variant]
-    chosen = numerics or form.numerics
-
-    def body(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        stem_width, stage_widths = widths(groups, alpha, form)
-        x = conv_bn(x, stem_width, 3, stride=1 if stem == "low_resolution" else 2, name="conv1", numerics=chosen)
-        if stem != "low_resolution":
-            x = pool(x, max_pool(3, 2), name="pool1", numerics=chosen)
-        for stage, count in UNITS.items():
-            for index in range(1, count + 1):
-                x = unit(x, stage_widths[stage], groups, form, name=f"{stage}_unit{index}", numerics=chosen)
-        return x, {}
-
-    return assemble(
-        "shufflenet",
-        body,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=dropout or 0.0,
-        include_preprocessing=include_preprocessing,
-        numerics=chosen,
-        aux_heads=aux_heads,
-        alpha=alpha,
-        min_size=MIN_SIZES[stem],
-        head_bias=form.head_bias,
-    )
+    stem_width, stage_widths = widths(groups, alpha, form)
+    table: dict[str, Any] = {"conv1": conv(stem_width, 3, stride=2), "pool1": max_pool(3, 2)}
+    for stage, count in UNITS.items():
+        for index in range(1, count + 1):
+            stride, first_groups = (2 if index == 1 else 1), groups
+            if (stage, index) == ("stage2", 1):
+                first_groups = 1
+            table[f"{stage}_unit{index}"] = Unit(stage_widths[stage], groups, first_groups, form, stride)
+    if stem == "low_resolution":
+        table = without_reductions(table, 2)
+    return Network(table=table, numerics=numerics or form.numerics, head_bias=form.head_bias)
 
 
-def unit(x: Tensor, width: int, groups: int, form: Form, *, name: str, numerics: Numerics) -> Tensor:
-    """A unit of figure 2(b), or of figure 2(c), which halves the maps, where the width changes."""
-    shortcut, channels, inside = x, x.shape[channel_axis()], width // 4
-    halve = channels != width
-    rows = inside // groups if form.inverse_shuffle else groups
-    first_groups = 1 if name == "stage2_unit1" else groups
-    x = conv_bn(x, inside, 1, groups=first_groups, name=f"{name}_a", numerics=numerics)
-    if groups > 1 and not form.shuffle_last:
-        x = channel_shuffle(x, rows, name=f"{name}_shuffle")
-    x = depthwise_bn(x, 3, stride=2 if halve else 1, activation=None, name=f"{name}_b", numerics=numerics)
-    if groups > 1 and form.shuffle_last:
-        x = channel_shuffle(x, rows, name=f"{name}_shuffle")
-    x = conv_bn(
-        x, width - channels if halve else width, 1, groups=groups, activation=None, name=f"{name}_c", numerics=numerics
-    )
-    if halve:
-        shortcut = pool(shortcut, avg_pool(3, 2), name=f"{name}_pool", numerics=numerics)
-        parts = [shortcut, x] if form.shortcut_first else [x, shortcut]
-        x = layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")(parts)
-    else:
-        x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.Activation("relu", name=name)(x)
+@dataclass(frozen=True)
+class Unit:
+    """A unit of figure 2(b), or of figure 2(c), which halves the maps and passes them on beside its own.
+
+    Attributes:
+        width: Channels of its output.
+        groups: Groups of its 1x1 convolutions.
+        first_groups: Those of the first one.
+        form: What the released forms disagree on.
+        stride: 2 is figure 2(c).
+    """
+
+    width: int
+    groups: int
+    first_groups: int
+    form: Form
+    stride: int
+
+    def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+        """Applies the unit; the layer that ends it carries the name."""
+        linear: dict[str, Any] = {"activation": None, "numerics": numerics}
+        shortcut, inside, halve = x, self.width // 4, self.stride > 1
+        rows = inside // self.groups if self.form.inverse_shuffle else self.groups
+        outside = self.width - x.shape[channel_axis()] if halve else self.width
+        x = conv_bn(x, inside, 1, groups=self.first_groups, name=f"{name}_a", numerics=numerics)
+        if self.groups > 1 and not self.form.shuffle_last:
+            x = channel_shuffle(x, rows, name=f"{name}_shuffle")
+        x = depthwise_bn(x, 3, stride=self.stride, name=f"{name}_b", **linear)
+        if self.groups > 1 and self.form.shuffle_last:
+            x = channel_shuffle(x, rows, name=f"{name}_shuffle")
+        x = conv_bn(x, outside, 1, groups=self.groups, name=f"{name}_c", **linear)
+        if halve:
+            shortcut = pool(shortcut, avg_pool(3, 2), name=f"{name}_pool", numerics=numerics)
+            parts = [shortcut, x] if self.form.shortcut_first else [x, shortcut]
+            x = layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")(parts)
+        else:
+            x = layers.Add(name=f"{name}_add")([x, shortcut])
+        return layers.Activation("relu", name=name)(x)

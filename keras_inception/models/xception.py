@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D417 -- the shared arguments are read, and documented, by `network`
 """Xception.
 
 "Xception: Deep Learning with Depthwise Separable Convolutions", Chollet, 2016, https://arxiv.org/abs/1610.02357.
@@ -10,25 +11,66 @@ timm calls xception41, 65 and 71 are DeepLab's, not this one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 from keras import layers
 
-from keras_inception.application import assemble, check_choice, takes_weights
-from keras_inception.layers import Padding, Tensor, conv_bn, max_pool, pool, sep_conv_bn
+from keras_inception.application import Network, network
+from keras_inception.arguments import check_choice
+from keras_inception.layers import Tensor, conv_bn, pool, sep_conv_bn
 from keras_inception.numerics import KERAS, Numerics
+from keras_inception.ops import SeparableConv, Table, conv, max_pool, without_reductions
 
-STEM = (32, 64)  # 3x3 convolutions without padding, the first of stride 2: 147x147
-ENTRY = {"block2": (128, 128), "block3": (256, 256), "block4": (728, 728)}  # halve: 74x74, 37x37, 19x19
-MIDDLE = {f"block{index}": (728, 728, 728) for index in range(5, 13)}  # 19x19
-EXIT = {"block13": (728, 1024)}  # halves: 10x10
-LAST = (1536, 2048)
-MIN_SIZES = {"imagenet": 32, "low_resolution": 8}  # by stem
+STEMS = ("imagenet", "low_resolution")
 
 
-@takes_weights("xception")
+@dataclass(frozen=True)
+class Residual:
+    """Separable convolutions, each after a ReLU, with a shortcut around them.
+
+    Attributes:
+        widths: Width of each separable convolution.
+        stride: 2 ends the block in a max pool.
+        project: Take the shortcut through a 1x1 convolution, of the same stride.
+        relu_first: Lead with a ReLU; block 2 has none there, for the stem ends in one.
+    """
+
+    widths: Sequence[int]
+    stride: int = 2
+    project: bool = True
+    relu_first: bool = True
+
+    def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
+        """Applies the block; the layer that ends it carries the name."""
+        unit: dict[str, Any] = {"activation": None, "numerics": numerics}
+        shortcut = x
+        if self.project:  # built first, as in Keras and PyTorch, so that the weights come in their order
+            shortcut = conv_bn(x, self.widths[-1], 1, stride=self.stride, name=f"{name}_shortcut", **unit)
+        for index, width in enumerate(self.widths, start=1):
+            if index > 1 or self.relu_first:
+                x = layers.Activation("relu", name=f"{name}_relu{index}")(x)
+            x = sep_conv_bn(x, width, 3, name=f"{name}_sep{index}", **unit)
+        if self.stride > 1:
+            x = pool(x, max_pool(3, self.stride), name=f"{name}_pool", numerics=numerics, signed=True)
+        return layers.Add(name=name)([x, shortcut])
+
+
+TABLE: Table = {  # output sizes at 299x299
+    "conv1": conv(32, 3, stride=2, padding="valid"),  # 149x149
+    "conv2": conv(64, 3, padding="valid"),  # 147x147
+    "block2": Residual((128, 128), relu_first=False),  # 74x74
+    "block3": Residual((256, 256)),  # 37x37
+    "block4": Residual((728, 728)),  # 19x19
+    **{f"block{index}": Residual((728, 728, 728), stride=1, project=False) for index in range(5, 13)},
+    "block13": Residual((728, 1024)),  # 10x10
+    "block14_sep1": SeparableConv(1536, (3, 3)),
+    "block14": SeparableConv(2048, (3, 3)),
+}
+
+
+@network("xception")
 def Xception(
     include_top: bool = True,
     weights: str | Path | None = None,
@@ -44,85 +86,15 @@ def Xception(
     dropout: float | None = None,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
-) -> keras.Model:
+) -> Network:
     """Builds Xception (https://arxiv.org/abs/1610.02357).
 
     Args:
-        include_top: Whether to end in global average pooling, dropout and the classifier.
-        weights: None (random), `"imagenet"`, the tag of a released weight set, or the path of a weights file.
-        input_tensor: Keras tensor to build on instead of a new input.
-        input_shape: Shape of one image, 1 to 4 channels, at least 32x32 pixels (8x8 with the low-resolution stem);
-            default `(299, 299, 3)`, or any size without the top.
-        pooling: Without the top: None for the last feature maps, `"avg"` or `"max"` for their global pool.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; None gives logits.
-        name: Name of the model.
         stem: `"low_resolution"` removes the first two reductions and pads the stem's convolutions, for images of about
             32x32 pixels (not in the paper).
-        aux_heads: Refused: the network has none.
         dropout: Rate before the classifier; None: 0.5, as in the paper (keras.applications has none).
         numerics: The conventions to compute under; None: Keras's, with which the public weights were trained.
-        include_preprocessing: Take raw pixels in 0..255 and scale them to [-1, 1] inside the model.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        ValueError: An argument breaks a rule.
     """
-    check_choice("stem", stem, tuple(MIN_SIZES))
-    low_resolution = stem == "low_resolution"
-    chosen = numerics or KERAS
-
-    def body(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        padding: Padding = "same" if low_resolution else "valid"
-        stride = 1 if low_resolution else 2
-        x = conv_bn(x, STEM[0], 3, stride=stride, padding=padding, name="conv1", numerics=chosen)
-        x = conv_bn(x, STEM[1], 3, padding=padding, name="conv2", numerics=chosen)
-        for name, widths in (ENTRY | MIDDLE | EXIT).items():
-            halve = name not in MIDDLE and not (low_resolution and name == "block2")
-            x = block(x, widths, name=name, numerics=chosen, halve=halve, project=name not in MIDDLE)
-        x = sep_conv_bn(x, LAST[0], 3, name="block14_sep1", numerics=chosen)
-        return sep_conv_bn(x, LAST[1], 3, name="block14", numerics=chosen), {}
-
-    return assemble(
-        "xception",
-        body,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout=0.5 if dropout is None else dropout,
-        include_preprocessing=include_preprocessing,
-        numerics=chosen,
-        aux_heads=aux_heads,
-        min_size=MIN_SIZES[stem],
-    )
-
-
-def block(x: Tensor, widths: Sequence[int], *, name: str, numerics: Numerics, halve: bool, project: bool) -> Tensor:
-    """Separable convolutions, each after a ReLU, with a shortcut around them.
-
-    Args:
-        x: Batch of feature maps.
-        widths: Width of each separable convolution.
-        name: Name of the block. The ReLU that would lead block 2 is left out: the stem ends in one.
-        numerics: The conventions to compute under.
-        halve: End in a max pool of stride 2.
-        project: Take the shortcut through a 1x1 convolution, of the same stride.
-    """
-    shortcut = x
-    if project:  # built first, as in Keras and PyTorch, so that the weights come in their order
-        stride = 2 if halve else 1
-        shortcut = conv_bn(x, widths[-1], 1, stride=stride, activation=None, name=f"{name}_shortcut", numerics=numerics)
-    for index, width in enumerate(widths, start=1):
-        if (name, index) != ("block2", 1):
-            x = layers.Activation("relu", name=f"{name}_relu{index}")(x)
-        x = sep_conv_bn(x, width, 3, activation=None, name=f"{name}_sep{index}", numerics=numerics)
-    if halve:
-        x = pool(x, max_pool(3, 2), name=f"{name}_pool", numerics=numerics, signed=True)
-    return layers.Add(name=name)([x, shortcut])
+    check_choice("stem", stem, STEMS)
+    table = without_reductions(TABLE, 2) if stem == "low_resolution" else TABLE
+    return Network(table=table, numerics=numerics or KERAS, dropout=0.5)

@@ -80,7 +80,9 @@ def build(
         from keras_inception.layers import image_shape  # brings Keras, which nothing else here needs
 
         arguments["input_shape"] = image_shape(size)
-    return get_entry(found.network).load_builder()(**arguments, weights=found), found
+    from keras_inception.application import build as build_network
+
+    return build_network(get_entry(found.network).load_builder(), arguments, found), found
 
 
 def save_weights(

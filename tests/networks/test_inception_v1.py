@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import keras_inception as ki
+from keras_inception.custom_layers import LocalResponseNormalization
 from keras_inception.graph import block_table
-from keras_inception.layers import LocalResponseNormalization
 
 # Weights and multiply-adds (in millions) of each module in the paper's Table 1 widths, from the fact sheet.
 MODULES = {

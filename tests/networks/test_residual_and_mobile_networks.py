@@ -8,8 +8,9 @@ import pytest
 
 import keras_inception as ki
 from keras_inception import numerics
-from keras_inception.layers import conv_bn, max_pool, pool
+from keras_inception.layers import conv_bn, pool
 from keras_inception.models.mobilenet_v2 import divisible
+from keras_inception.ops import max_pool
 
 NAMES = ["xception", "resnext50", "mobilenet_v1", "shufflenet", "mobilenet_v2"]
 
