@@ -10,7 +10,7 @@ import griffe
 class Builders(griffe.Extension):
     """Gives every function that `network(NAME)` decorates its shared arguments, and what it returns."""
 
-    def on_function(self, *, func: griffe.Function, **kwargs: Any) -> None:
+    def on_function(self, *, func: griffe.Function, **_: Any) -> None:
         """Expands the docstring of one builder."""
         decorators = [str(decorator.value) for decorator in func.decorators]
         names = [text.removeprefix("network(").rstrip(")") for text in decorators if text.startswith("network(")]
