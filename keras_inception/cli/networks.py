@@ -15,7 +15,10 @@ from keras_inception.cli.tables import print_json
 if TYPE_CHECKING:
     import keras
 
+    from keras_inception.weights import WeightSet
+
 PREDICTION_BATCH = 16
+IMAGENET_CLASSES = 1000
 
 ImageSize = Annotated[int | None, by_default("the network's own", "PIXELS")]
 BuilderOptions = Annotated[Options | None, by_default("none", "KEY=VALUE ...")]
@@ -89,6 +92,8 @@ def plot(
         aux_heads: Include the auxiliary classifiers.
         options: Further keywords of the network's builder, such as variant=paper naive=true.
     """
+    if output.suffix != ".svg":
+        raise ValueError(f"The drawing is an SVG file, whose name ends in .svg. Received: {output}")
     model = _build(name, image_size, channels, classes, aux_heads, options)
     from keras_inception.plot import plot as draw
 
@@ -121,6 +126,7 @@ def convert(
     to: Annotated[Literal["safetensors", "h5"] | None, by_default("told by FILE's ending", "FORMAT")] = None,
     model: Annotated[str, by_default("told by the weights", "NAME")] = "",
     options: BuilderOptions = None,
+    labels: Annotated[Path | None, by_default("those of the source", "FILE")] = None,
     accept_license: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Read weights of any known source and write them as a file of ours, with names and origin in it.
@@ -131,11 +137,16 @@ def convert(
         to: Format of the file.
         model: Network of a file that does not tell its own.
         options: Further keywords of the network's builder, such as alpha=0.5 include_top=false.
+        labels: Text file with the name of a class in each line.
         accept_license: Accept a licence that forbids commercial use.
     """
-    from keras_inception import weights as room
+    from keras_inception import weights as package
 
-    written = room.convert(source, output, to, network=model, accept_license=accept_license, **(options or {}))
+    names = labels.read_text("utf-8").splitlines() if labels else ()
+    arguments: dict[str, Any] = dict(options or {})
+    written = package.convert(
+        source, output, to, network=model, labels=names, accept_license=accept_license, **arguments
+    )
     tables.show_lines(("weights", written))
 
 
@@ -143,30 +154,44 @@ def predict_with_weights(
     files: Sequence[Path], name: str | None, source: str | None, options: Options, accept_license: bool, top: int
 ) -> list[dict[str, Any]]:
     """The likeliest ImageNet classes of pictures, by a network with released weights and their preprocessing."""
+    import keras
     import numpy as np
 
-    from keras_inception import weights as room
+    from keras_inception import weights as package
     from keras_inception.preprocessing import get_preprocessing
 
     for file in files:
         if not file.is_file():
             raise FileNotFoundError(f"An image file must exist. Received: {file}")
     keywords: dict[str, Any] = dict(options)
-    model, found = room.build(source or "imagenet", network=name or "", accept_license=accept_license, **keywords)
+    model, found = package.build(source or "imagenet", network=name or "", accept_license=accept_license, **keywords)
     preprocessing = found.preprocessing or get_preprocessing(name or "")
-    height = model.input_shape[1] if model.input_shape[1] != 3 else model.input_shape[2]
+    channels_first = keras.config.image_data_format() == "channels_first"
+    height = model.input_shape[2 if channels_first else 1]
     predictions = []
     for start in range(0, len(files), PREDICTION_BATCH):
         batch = files[start : start + PREDICTION_BATCH]
-        pixels = np.stack([room.read_picture(file, preprocessing, preprocessing.size or height) for file in batch])
-        probabilities = model.predict_on_batch(ki.preprocess_input(pixels, preprocessing))
-        predictions += ki.decode_predictions(probabilities, min(top, probabilities.shape[1]))
+        pixels = np.stack([package.read_picture(file, preprocessing, preprocessing.size or height) for file in batch])
+        inputs = ki.preprocess_input(pixels, preprocessing)
+        outputs = model.predict_on_batch(inputs.transpose(0, 3, 1, 2) if channels_first else inputs)
+        probabilities = outputs["predictions"] if isinstance(outputs, dict) else outputs
+        classes = probabilities.shape[1]
+        predictions += ki.decode_predictions(probabilities, min(top, classes), _class_names(found.weight_set, classes))
     return tables.prediction_rows(files, predictions)
+
+
+def _class_names(known: "WeightSet | None", classes: int) -> Sequence[str] | None:
+    """Names of the classes: the weights' own, else ImageNet's for as many classes, else their numbers."""
+    if known is not None and known.labels:
+        return known.labels
+    return None if classes == IMAGENET_CLASSES else [str(index) for index in range(classes)]
 
 
 def _build(
     name: str, image_size: int | None, channels: int, classes: int, aux_heads: bool, options: Options | None
 ) -> "keras.Model":
-    size = image_size or ki.get_entry(name).input_size
-    shape = {"input_shape": (size, size, channels), "classes": classes}
+    from keras_inception.layers import image_shape
+
+    size = ki.get_entry(name).input_size if image_size is None else image_size
+    shape = {"input_shape": image_shape(size, channels), "classes": classes}
     return ki.create_model(name, **shape, **({"aux_heads": True} if aux_heads else {}), **(options or {}))

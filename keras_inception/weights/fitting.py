@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 from keras_inception.registry import get_entry
 from keras_inception.weights.catalogue import get_weights, list_weights, preferred_weights
-from keras_inception.weights.forms import differing_arguments, published_arguments
+from keras_inception.weights.forms import differing_arguments, is_released, published_arguments
+from keras_inception.weights.measuring import check_shapes
 from keras_inception.weights.metadata import described
 from keras_inception.weights.readers import sniff
 from keras_inception.weights.resolved import Weights
@@ -98,14 +99,17 @@ def resolve(request: Request) -> Weights:
     if weight_set is not None:
         _check_fit(weight_set, network, request)
         check_licence(weight_set, request.accept_license)
-        if found.path is None:
-            _check_images_and_classes(weight_set, request)
+        _check_images_and_classes(weight_set, request)
+        if found.path is not None and not is_released(weight_set):
+            check_shapes(weight_set, found.path)
         arguments = {**weight_set.arguments, **arguments}
+        if weight_set.classes != IMAGENET_CLASSES and not request.trunk_only:
+            arguments.setdefault("classes", weight_set.classes)
         arguments["numerics"] = arguments.get("numerics") or weight_set.numerics
     return Weights(weight_set, found.path, request.trunk_only, network, arguments)
 
 
-def find(source: Source) -> Weights:
+def find(source: Any) -> Weights:
     """Finds out what a tag or path means.
 
     Raises:
@@ -166,6 +170,8 @@ def check_licence(weight_set: WeightSet, accepted: bool) -> None:
 def warn_of_numerics(weight_set: WeightSet, model: Any) -> None:
     """Warns where a model that was built already plainly computes under other numerics than the weights need."""
     numerics = weight_set.numerics
+    if numerics is None:
+        return
     epsilons = {layer.epsilon for layer in model.layers if type(layer).__name__ == "BatchNormalization"}
     padded = {layer.name.removesuffix("_pad") for layer in model.layers if type(layer).__name__ == "ZeroPadding2D"}
     strided = [
@@ -178,7 +184,7 @@ def warn_of_numerics(weight_set: WeightSet, model: Any) -> None:
         for layer in strided
         if layer.padding == "same" or layer.name.removesuffix("_conv") in padded
     }
-    differing = {}
+    differing: dict[str, Any] = {}
     if epsilons and not all(math.isclose(epsilon, numerics.epsilon) for epsilon in epsilons):
         differing["epsilon"] = max(epsilons)
     if paddings and paddings != {numerics.padding}:
@@ -204,7 +210,8 @@ def _check_fit(weight_set: WeightSet, network: str, request: Request) -> None:
     numerics = request.arguments.get("numerics")
     if numerics is not None and numerics != weight_set.numerics:
         raise ValueError(
-            f"The weights {weight_set.tag!r} are exact under {weight_set.numerics} alone, which numerics=None chooses. "
+            f"The weights {weight_set.tag!r} are exact under {weight_set.numerics or 'the default numerics'} alone, "
+            f"which numerics=None chooses. "
             f"Received: {numerics}."
         )
     if request.aux_heads and not weight_set.aux_heads:
@@ -215,14 +222,14 @@ def _check_fit(weight_set: WeightSet, network: str, request: Request) -> None:
 
 
 def _check_images_and_classes(weight_set: WeightSet, request: Request) -> None:
-    classes = request.arguments.get("classes", IMAGENET_CLASSES)
-    if request.include_top and classes not in (IMAGENET_CLASSES, IMAGENET_CLASSES + weight_set.class_offset):
+    classes = request.arguments.get("classes", weight_set.classes)
+    if request.include_top and classes not in (weight_set.classes, weight_set.classes + weight_set.class_offset):
         raise ValueError(
-            f"The weights {weight_set.tag!r} are for {IMAGENET_CLASSES} classes: use include_top=False, or build with "
-            f"weights=None and load all but the classifier with load_weights(..., trunk_only=True). "
+            f"The weights {weight_set.tag!r} are for {weight_set.classes} classes: use include_top=False, or build "
+            f"with weights=None and load all but the classifier with load_weights(..., trunk_only=True). "
             f"Received: classes={classes}."
         )
-    if request.channels not in (3, None):
+    if weight_set.converter and request.channels not in (3, None):
         raise ValueError(
             f"The weights {weight_set.tag!r} are for images of 3 colour channels. "
             f"Received: {request.channels} channels."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_inception.registry import get_entry
+from keras_inception.weights.catalogue import list_weights
 from keras_inception.weights.sets import WeightSet
 
 _SHARED = {"numerics", "aux_heads", "dropout", "include_preprocessing"}  # what every network takes, by keyword alone
@@ -35,6 +36,12 @@ def form(network: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         if all(chosen[name] == value for name, value in written.items()):
             chosen |= usual
     return chosen
+
+
+def is_released(weight_set: WeightSet) -> bool:
+    """Whether weights were released for the form of the network."""
+    wanted = form(weight_set.network, weight_set.arguments)
+    return any(form(released.network, released.arguments) == wanted for released in list_weights(weight_set.network))
 
 
 def differing_arguments(weight_set: WeightSet, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_inception.naming import PREDICTIONS, is_head
+from keras_inception.preprocessing import get_preprocessing
 from keras_inception.registry import get_entry
 from keras_inception.weights import writers
+from keras_inception.weights.converters import converters
 from keras_inception.weights.fitting import IMAGENET, Request, Source, check_licence, find, resolve, warn_of_numerics
+from keras_inception.weights.forms import published_arguments
 from keras_inception.weights.metadata import description
 from keras_inception.weights.resolved import Weights
 from keras_inception.weights.sets import WeightSet
+from keras_inception.weights.slots import slots
+
+FORMATS: dict[str, writers.Format] = {".safetensors": "safetensors", ".h5": "h5", ".hdf5": "h5"}
+MAX_CHANNELS = 4
 
 
 def load_weights(
@@ -92,18 +102,24 @@ def save_weights(
 
     Args:
         model: A model built by this package.
-        path: The file; its suffix tells the format where `to` does not.
+        path: The file; its suffix, `.safetensors`, `.h5` or `.hdf5`, tells the format where `to` does not.
         to: `"safetensors"` or `"h5"`.
         source: The weight set that they come from: its network, arguments, numerics, preprocessing and licence are
             noted, and `weights=path` then chooses them like the tag itself.
 
     Raises:
-        ValueError: The format is unknown.
+        ValueError: The format is unknown, or the model is not of the source's network.
         WeightsError: A weight is not a finite number.
     """
     path = Path(path)
+    to = _format(path, to)
+    if source is not None:
+        _check_source(model, source)
+        classes = [slot.variable.shape[-1] for slot in slots(model) if slot.layer == f"{PREDICTIONS}_logits"]
+        if classes and classes[0] != source.classes:  # a classifier of the caller's own
+            source = replace(source, classes=classes[0], labels=())
     metadata = {"model": str(model.name)} | (description(source) if source else {})
-    writers.write(model, path, to or ("safetensors" if path.suffix == ".safetensors" else "h5"), metadata)
+    writers.write(model, path, to, metadata)
 
 
 def convert(
@@ -113,6 +129,7 @@ def convert(
     *,
     network: str = "",
     accept_license: bool = False,
+    labels: Sequence[str] = (),
     **arguments: Any,
 ) -> Path:
     """Reads weights of any known source and writes them as a file of ours.
@@ -123,6 +140,7 @@ def convert(
         to: `"safetensors"` or `"h5"`; None: told by the suffix of `out`.
         network: As in `build`.
         accept_license: Accept a licence that forbids commercial use.
+        labels: Names of the classes, noted in the file; empty: those that are known of the source.
         **arguments: Arguments of the builder.
 
     Returns:
@@ -132,6 +150,50 @@ def convert(
         ValueError: As in `build`.
         WeightsError: The file is damaged or does not fit the model.
     """
+    to = _format(Path(out), to)
     model, found = build(source, network=network, accept_license=accept_license, **arguments)
-    save_weights(model, out, to, source=found.weight_set)
+    noted = found.weight_set or _noted(model, found)
+    classes = int(found.arguments.get("classes", noted.classes))
+    if labels and len(labels) != classes:
+        raise ValueError(f"labels names every class of the network, {classes} of them. Received: {len(labels)}.")
+    known = noted.labels if classes == noted.classes else ()
+    save_weights(model, out, to, source=replace(noted, classes=classes, labels=tuple(labels) or known))
     return Path(out)
+
+
+def _format(path: Path, to: writers.Format | None) -> writers.Format:
+    if to is None and path.suffix not in FORMATS:
+        raise ValueError(f"The name of a weights file ends in {', '.join(FORMATS)}, or to= tells. Received: {path}.")
+    return to or FORMATS[path.suffix]
+
+
+def _noted(model: Any, found: Weights) -> WeightSet:
+    """What is known of the weights of a file that says nothing: what the caller said of it."""
+    entry = get_entry(found.network)
+    defaults = published_arguments(found.network)
+    sides = [side for side in model.input_shape[1:] if side is not None and side > MAX_CHANNELS]
+    return WeightSet(
+        tag=found.path.name if found.path else "",
+        network=found.network,
+        arguments={
+            name: value for name, value in found.arguments.items() if name in defaults and value != defaults[name]
+        },
+        numerics=found.arguments.get("numerics"),
+        url="",
+        converter="",
+        licence="",
+        preprocessing=replace(get_preprocessing(entry.name), size=sides[0] if sides else entry.input_size),
+        aux_heads=bool(found.arguments.get("aux_heads", False)),
+    )
+
+
+def _check_source(model: Any, source: WeightSet) -> None:
+    if not source.converter:
+        return
+    named = converters()[source.converter].modules
+    unknown = [slot.layer for slot in slots(model) if slot.layer not in named and not is_head(slot.layer)]
+    if unknown:
+        raise ValueError(
+            f"source must be the weight set that the weights come from; {source.tag!r} is for "
+            f"{get_entry(source.network).function_name}. Received: a model with the layer {unknown[0]!r}."
+        )

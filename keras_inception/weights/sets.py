@@ -21,7 +21,8 @@ class WeightSet:
         tag: Its name here, such as `"timm/inception_v4.tf_in1k"`.
         network: Registry id of the network.
         arguments: Arguments of the network's builder that the weights need, where they are not the default ones.
-        numerics: The conventions that the weights are exact under.
+        numerics: The conventions that the weights are exact under; None: the default ones of the network, which only a
+            file of your own can mean.
         url: Where the publisher keeps the file.
         converter: Name of the converter that reads it.
         digest: What the file must hash to: `"sha256:..."`, `"md5:..."` or `"sha1:..."`, a prefix where the publisher
@@ -30,6 +31,8 @@ class WeightSet:
         digest_of: `"file"`, or `"member"` where the publisher hashes what is inside the archive.
         licence: Under which the publisher offers the weights.
         preprocessing: From a picture to the network's input, size and crop included.
+        classes: Number of classes.
+        labels: Their names; empty: ImageNet's where there are 1,000 classes, else unknown.
         class_offset: Classes in front of ImageNet's first (TF-Slim's background), which are dropped.
         aux_heads: Whether the file holds trained auxiliary heads.
         top1: Recorded ImageNet top-1 accuracy in percent, of a single centre crop.
@@ -40,13 +43,15 @@ class WeightSet:
     tag: str
     network: str
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    numerics: Numerics
+    numerics: Numerics | None
     url: str
     converter: str
     digest: str = ""
     digest_of: str = "file"
     licence: str
     preprocessing: Preprocessing
+    classes: int = 1000
+    labels: tuple[str, ...] = ()
     class_offset: int = 0
     aux_heads: bool = False
     top1: float | None = None

@@ -1,9 +1,11 @@
 """The commands about networks and their weights: plot, weights, convert, and predict without a run."""
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from command_helpers import Command, assert_one_sentence
@@ -67,13 +69,55 @@ def test_predict_names_a_photograph(command: Command, shared: Path):
     assert code == 0 and out.split("n01440764.jpg")[1].split()[0] == "tench"
 
 
+def test_a_file_that_does_not_tell_its_network_names_the_option(command: Command, tmp_path: Path):
+    save_weights(ki.create_model("mobilenet_v1", alpha=0.25), tmp_path / "silent.h5")
+    Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
+    assert_one_sentence(command("predict", tmp_path / "one.png", "--weights", tmp_path / "silent.h5"), "--model")
+
+
+def test_convert_without_torch_is_one_sentence(command: Command, tmp_path: Path, monkeypatch):
+    (tmp_path / "m.pth").write_bytes(b"\x80\x02}q\x00.")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    outcome = command("convert", tmp_path / "m.pth", "-o", tmp_path / "x.h5", "--model", "mobilenet_v1")
+    assert_one_sentence(outcome, "pip install torch")
+
+
+def test_predict_with_auxiliary_heads_and_labels_of_ones_own(command: Command, tmp_path: Path):
+    form = {"alpha": 0.1, "input_shape": (65, 65, 3), "classes": 3}
+    save_weights(ki.InceptionV1(**form, aux_heads=True), tmp_path / "heads.h5")
+    (tmp_path / "labels.txt").write_text("ant\nbee\ncat\n")
+    options = ["--options", "alpha=0.1", "classes=3", "aux_heads=true"]
+    arguments = ["--model", "inception_v1", "--labels", tmp_path / "labels.txt", *options]
+    code, _, err = command("convert", tmp_path / "heads.h5", "-o", tmp_path / "own.h5", *arguments)
+    assert code == 0, err
+    Image.new("RGB", (80, 70)).save(tmp_path / "one.png")
+    for more in ([], ["--options", "aux_heads=true"]):
+        code, out, err = command("predict", tmp_path / "one.png", "--weights", tmp_path / "own.h5", "--json", *more)
+        assert code == 0, err
+        assert {named["class"] for named in json.loads(out)[0]["predictions"]} == {"ant", "bee", "cat"}
+
+
+def test_summary_and_plot_work_channels_first(command: Command, tmp_path: Path):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        code, out, err = command("summary", "mobilenet_v1", "--options", "alpha=0.25")
+        assert code == 0 and "3x224x224" in out, err
+        code, _, err = command("plot", "mobilenet_v1", "-o", tmp_path / "x.svg", "--options", "alpha=0.25")
+        assert code == 0, err
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["predict", "no.jpg", "--model", "mobilenet_v2"], ["no.jpg"]),
         (["plot", "inception_v7", "-o", "x.svg"], ["inception_v1"]),
         (["plot", "inception_v1", "-o", "/proc/x.svg"], ["/proc"]),
+        (["plot", "inception_v1", "-o", "x.png"], ["ends in .svg"]),
+        (["summary", "inception_v1", "--image-size", "0"], ["at least 32x32"]),
         (["weights", "--model", "mobilenet"], ["mobilenet_v"]),
+        (["convert", "keras/inception_v3", "-o", "x.txt"], [".safetensors", "x.txt"]),
         (["convert", "keras/inception_v33", "-o", "x.h5"], ["keras/inception_v3"]),
         (["convert", "timm/resnext50_32x4d.fb_ssl_yfcc100m_ft_in1k", "-o", "x.h5"], ["CC-BY-NC", "--accept-license"]),
     ],
