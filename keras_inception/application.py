@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import keras
 from keras import layers
 
-from keras_inception.arguments import check_shared, given_shape, image_shape_for, sides_and_channels
+from keras_inception.arguments import check_shared, image_shape_for
 from keras_inception.docstrings import expand
 from keras_inception.heads import auxiliary_classifier, classifier
 from keras_inception.layers import Tensor, stages
