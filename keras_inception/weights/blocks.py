@@ -49,8 +49,8 @@ def _inception_v1(variant: str) -> dict[str, tuple[str, ...]]:
 
 INCEPTION_V1 = _inception_v1("slim")
 INCEPTION_V1_PAPER = _inception_v1("paper")
-INCEPTION_V2 = unit_names(inception_v2.STEM | inception_v2.BODIES["slim"])
-INCEPTION_V3 = unit_names(inception_v3.STEM | inception_v3.BODY, inception_v3.AUX_HEADS)
+INCEPTION_V2 = unit_names({**inception_v2.STEM, **inception_v2.BODIES["slim"]})
+INCEPTION_V3 = unit_names({**inception_v3.STEM, **inception_v3.BODY}, inception_v3.AUX_HEADS)
 INCEPTION_V4 = unit_names(inception_v4.TABLE, inception_v4.AUX_HEADS)
 INCEPTION_RESNET_V1 = unit_names(inception_resnet.V1_TABLES["facenet"])
 INCEPTION_RESNET_V2 = unit_names(inception_resnet.V2_TABLE, [inception_resnet.V2_AUX])
