@@ -1,13 +1,17 @@
 """keras-inception: the Inception family on Keras 3.
 
-Importing the package loads neither Keras nor a backend; the first model that is asked for does. Where Keras is there
-already, the two layers that Keras lacks are registered at once, so that `keras.models.load_model` finds them.
+Importing the package loads neither Keras nor a backend; the first model that is asked for does. The two layers that
+Keras lacks are registered as soon as Keras is there, before this package or after it, so that `keras.models.load_model`
+finds them.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from keras_inception import models as _models  # which registers the networks
@@ -44,8 +48,32 @@ _LAZY = {
     "unfreeze": "keras_inception.finetune",
 } | {entry.function_name: entry.builder.partition(":")[0] for entry in _models.ENTRIES}
 
+_SUBPACKAGES = ("numerics", "weights")
+
+
+class _AfterKeras(MetaPathFinder):
+    """Registers the custom layers when Keras is imported: Keras itself looks for no package that it does not know."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname != "keras":
+            return None
+        others = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in others if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_register(module: ModuleType) -> None:
+                run(module)
+                importlib.import_module("keras_inception.custom_layers")
+
+            spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
+        return spec
+
+
 if "keras" in sys.modules:
     importlib.import_module("keras_inception.custom_layers")
+else:
+    sys.meta_path.insert(0, _AfterKeras())
 
 __all__ = [
     "BlockRow",
@@ -80,8 +108,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"keras_inception.{name}")
     raise AttributeError(f"module 'keras_inception' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_SUBPACKAGES})

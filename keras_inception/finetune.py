@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import Literal
 
 import keras
 from keras import layers
 
 from keras_inception.arguments import check_choice
-from keras_inception.graph import parents
+from keras_inception.graph import leaves, parents
 from keras_inception.naming import is_part
 
 
@@ -31,7 +30,8 @@ def unfreeze(
     Args:
         model: A model of this package with its own classifier, or one built on it, flat or with it inside as one layer.
         from_layer: Name of the first block or layer to train (`keras_inception.graph.blocks` lists the blocks). What
-            reads its output, directly or not, trains as well. None: all layers.
+            reads its output, directly or not, trains as well; in a network that is one layer of the model, and behind
+            it. None: all layers.
         batch_norm: `"frozen"` freezes every batch norm of the model; `"trainable"` lets those train whose block does.
 
     Returns:
@@ -41,34 +41,36 @@ def unfreeze(
         ValueError: No layer has that name, or `batch_norm` is neither of the two.
     """
     check_choice("batch_norm", batch_norm, ("frozen", "trainable"))
-    chosen = {layer.name for layer in model.layers} if from_layer is None else _from(model, from_layer)
     model.trainable = True
-    for layer in model.layers:
-        layer.trainable = layer.name in chosen
-        for leaf in _leaves(layer):
-            if batch_norm == "frozen" and isinstance(leaf, layers.BatchNormalization):
+    if from_layer is not None:
+        _train_from(model, from_layer)
+    every = list(leaves(model))
+    if batch_norm == "frozen":
+        for leaf in every:
+            if isinstance(leaf, layers.BatchNormalization):
                 leaf.trainable = False
-    return [leaf for layer in model.layers for leaf in _leaves(layer) if leaf.trainable_weights]
+    return [leaf for leaf in every if leaf.trainable_weights]
 
 
-def _from(model: keras.Model, name: str) -> set[str]:
-    """Names of the layers of a block (its name is their prefix) and of all layers downstream of it."""
-    names = [layer.name for layer in model.layers]
-    chosen = {other for other in names if is_part(other, name)}
+def _train_from(model: keras.Model, name: str) -> None:
+    """Freezes what is not in a block (its name is the prefix of its layers') and not downstream of it."""
+    chosen = {layer.name for layer in model.layers if is_part(layer.name, name)}
+    inner = None if chosen else next((layer for layer in model.layers if _holds(layer, name)), None)
+    if inner is not None:
+        chosen = {inner.name}
     if not chosen:
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(name, [layer.name for layer in (*model.layers, *leaves(model))], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"from_layer must be None or the name of a layer or block. Received: {name!r}.{hint}")
     for layer in model.layers:  # in topological order
         if any(parent.name in chosen for parent in parents(layer)):
             chosen.add(layer.name)
-    return chosen
+        layer.trainable = layer.name in chosen
+    if inner is not None:
+        _train_from(inner, name)
 
 
-def _leaves(layer: layers.Layer) -> Iterator[layers.Layer]:
-    """The layer, or those inside it where it is a model."""
-    if isinstance(layer, keras.Model):
-        for inner in layer.layers:
-            yield from _leaves(inner)
-    else:
-        yield layer
+def _holds(layer: layers.Layer, name: str) -> bool:
+    return isinstance(layer, keras.Model) and any(
+        is_part(part.name, name) or _holds(part, name) for part in layer.layers
+    )

@@ -92,22 +92,36 @@ def multiply_adds(model: keras.Model) -> int:
     Raises:
         ValueError: The image size of the model is unknown.
     """
-    costs = [_multiply_adds(layer) for layer in model.layers]
-    if None in costs:
+    cost = _multiply_adds(model)
+    if cost is None:
         raise ValueError(
             f"Multiply-adds need a model with a known image size. Received: input shape {model.input_shape[1:]}."
         )
-    return sum(cost for cost in costs if cost)
+    return cost
+
+
+def leaves(layer: layers.Layer) -> Iterator[layers.Layer]:
+    """The layer, or those inside it where it is a model."""
+    if isinstance(layer, keras.Model):
+        for inner in layer.layers:
+            yield from leaves(inner)
+    else:
+        yield layer
 
 
 def kernels(layer: layers.Layer) -> list[Any]:
-    """The kernels of a convolution or dense layer; empty for other layers."""
+    """The kernels of a convolution or dense layer, or of those inside a model; empty for other layers."""
+    if isinstance(layer, keras.Model):
+        return [kernel for leaf in leaves(layer) for kernel in kernels(leaf)]
     named = ("depthwise_kernel", "pointwise_kernel") if isinstance(layer, layers.SeparableConv2D) else ("kernel",)
     return [getattr(layer, name) for name in named if hasattr(layer, name)]
 
 
 def _multiply_adds(layer: layers.Layer) -> int | None:
-    """Multiply-adds of a layer for one image, None where its output size is unknown."""
+    """Multiply-adds of a layer, or of those inside a model, for one image; None where an output size is unknown."""
+    if isinstance(layer, keras.Model):
+        costs = [_multiply_adds(leaf) for leaf in leaves(layer)]
+        return None if None in costs else sum(cost for cost in costs if cost)
     weights = sum(math.prod(kernel.shape) for kernel in kernels(layer))
     if not weights:
         return 0
@@ -120,17 +134,27 @@ def feature_pyramid(model: keras.Model) -> keras.Model:
     """Turns a network into a detection backbone: the last block of each stride as a named output.
 
     Args:
-        model: A network of this package, built or loaded, with its top or without.
+        model: A network of this package, built or loaded, with its top or without, or a model with one inside.
 
     Returns:
         A model of the same input and weights whose output is the dictionary `{"P1": ..., "P2": ..., ...}`, where
         `P3` is the last feature map of stride `2 ** 3`. A level that a network skips is left out.
+
+    Raises:
+        ValueError: The model has no strided feature maps.
     """
+    if isinstance(model, keras.Sequential):  # which has no `input` and `output` before it is called
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     block_names = _block_names(model)
     levels = {}
     for layer, stride in _strided_features(model):
         if layer.name == block_names[layer.name] and stride > 1 and math.log2(stride).is_integer():
             levels[f"P{int(math.log2(stride))}"] = layer.output
+    inner = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
+    if not levels and inner is not None:
+        levels = feature_pyramid(inner)(_read(inner)[-1])
+    if not levels:
+        raise ValueError(f"A feature pyramid needs a network with strided feature maps. Received: {model.name!r}.")
     return keras.Model(model.input, levels, name=f"{model.name}_pyramid")
 
 
@@ -152,8 +176,8 @@ def _strided_features(model: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
 def _trunk(model: keras.Model) -> set[str]:
     """Names of the layers that the network's main output depends on: auxiliary heads left out."""
     outputs = model.output
-    main = outputs[PREDICTIONS] if isinstance(outputs, dict) else outputs
-    waiting, seen = [main._keras_history.operation], set()
+    mains = outputs[PREDICTIONS] if isinstance(outputs, dict) and PREDICTIONS in outputs else outputs
+    waiting, seen = [main._keras_history.operation for main in keras.tree.flatten(mains)], set()
     while waiting:
         layer = waiting.pop()
         if layer.name not in seen:
@@ -164,8 +188,11 @@ def _trunk(model: keras.Model) -> set[str]:
 
 def parents(layer: Any) -> list[Any]:
     """The layers whose outputs a layer, or a model that is a layer of another, reads."""
+    return [tensor._keras_history.operation for tensor in _read(layer)]
+
+
+def _read(layer: Any) -> list[Any]:
+    """The symbolic tensors that a layer, or a model that is a layer of another, reads."""
     if isinstance(layer, keras.Model):  # its `input` is its own
-        tensors = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-    else:
-        tensors = [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)
-    return [tensor._keras_history.operation for tensor in tensors]
+        return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+    return [] if isinstance(layer, layers.InputLayer) else keras.tree.flatten(layer.input)

@@ -27,13 +27,13 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
 
 
 def decode_predictions(
-    probabilities: Any, top: int = 5, class_names: Sequence[str] | None = None
+    probabilities: Any, top: int | None = None, class_names: Sequence[str] | None = None
 ) -> list[list[Prediction]]:
     """Names the most probable classes of each image.
 
     Args:
         probabilities: Array or tensor of shape `(images, classes)`.
-        top: How many classes to name.
+        top: How many classes to name; None: five, or all where there are fewer.
         class_names: Names in the order of the model's classes; None: ImageNet's 1,000.
 
     Returns:
@@ -52,6 +52,7 @@ def decode_predictions(
             f"probabilities must have the shape (images, {len(classes)}), one column a class name. "
             f"Received: {values.shape}."
         )
+    top = min(5, len(classes)) if top is None else top
     if not 1 <= top <= len(classes):
         raise ValueError(f"top must be between 1 and the {len(classes)} classes. Received: top={top}.")
     order = np.argsort(-values, axis=1, kind="stable")[:, :top]

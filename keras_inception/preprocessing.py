@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,7 +71,8 @@ def preprocess_input(images: Any, name: str | Preprocessing) -> Any:
 
     Args:
         images: One image or a batch of them, channels last, RGB, values in 0..255 of any number type: a NumPy array
-            (or anything that NumPy makes one of), or a tensor of the Keras backend.
+            (or anything that NumPy makes one of, such as a Pillow image), a tensor of the Keras backend, or one of
+            TensorFlow under any backend, as in `tf.data`.
         name: Name of a network (its default weights' preprocessing), a name in `PREPROCESSING`, or a record.
 
     Returns:
@@ -80,19 +82,25 @@ def preprocess_input(images: Any, name: str | Preprocessing) -> Any:
         ValueError: The name is unknown, or the preprocessing is one for three channels and the images have not three.
     """
     record = get_preprocessing(name)
-    if isinstance(images, np.ndarray | list | tuple | np.generic):
+    if isinstance(images, np.ndarray | np.generic) or not hasattr(images, "shape"):
         array = np.asarray(images)
         _check_channels(record, array.shape[-1])
         array = array.astype(array.dtype if array.dtype == np.float64 else np.float32)
         array = array[..., ::-1] if record.channel_order == "bgr" else array
         dtype = array.dtype
         return ((array - np.asarray(record.mean, dtype)) / np.asarray(record.std, dtype)).astype(dtype)
-    from keras import ops
-
     _check_channels(record, images.shape[-1])
-    tensor = images if "float64" in str(images.dtype) else ops.cast(images, "float32")
-    tensor = ops.flip(tensor, axis=-1) if record.channel_order == "bgr" else tensor
-    mean, std = (ops.convert_to_tensor(value, tensor.dtype) for value in (record.mean, record.std))
+    if type(images).__module__.startswith("tensorflow."):  # tf.data gives such tensors whatever Keras's backend is
+        import tensorflow as tf
+
+        cast, constant, flip = tf.cast, tf.constant, lambda pixels: pixels[..., ::-1]
+    else:
+        from keras import ops
+
+        cast, constant, flip = ops.cast, ops.convert_to_tensor, functools.partial(ops.flip, axis=-1)
+    tensor = images if "float64" in str(images.dtype) else cast(images, "float32")
+    tensor = flip(tensor) if record.channel_order == "bgr" else tensor
+    mean, std = (constant(value, tensor.dtype) for value in (record.mean, record.std))
     return (tensor - mean) / std
 
 

@@ -146,11 +146,28 @@ except SystemExit as leaving:
     assert not loaded_after(code) & HEAVY
 
 
-def test_layers_of_ours_load_where_keras_was_imported_first():
-    code = """
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import keras\nimport keras_inception",
+        "import keras_inception\nimport keras",
+        "import keras_inception\nimport tensorflow as tf\nimport importlib.util\n"
+        "importlib.util.find_spec('keras')\ntf.keras.layers",
+    ],
+    ids=["keras first", "keras second", "by tensorflow"],
+)
+def test_layers_of_ours_load_in_whichever_order_things_are_imported(imports: str):
+    code = f"""
+{imports}
 import keras
-import keras_inception
 for name in ("LocalResponseNormalization", "ChannelShuffle"):
-    assert keras.saving.get_registered_object(f"keras_inception>{name}") is not None
+    assert keras.saving.get_registered_object(f"keras_inception>{{name}}") is not None
 """
     assert "keras" in loaded_after(code)
+
+
+def test_a_room_is_an_attribute_of_the_package():
+    code = (
+        "import keras_inception as ki; assert ki.weights.list_weights() and ki.numerics.TORCH and 'weights' in dir(ki)"
+    )
+    assert not loaded_after(code) & HEAVY

@@ -119,6 +119,20 @@ def test_a_network_inside_a_model_follows_the_layer_before_it():
     assert [layer.name for layer in unfreeze(model, from_layer="predictions")] == ["predictions"]
 
 
+def test_a_block_of_a_network_inside_a_model_can_be_named():
+    backbone = _network(include_top=False, pooling="avg")
+    model = keras.Sequential([backbone, keras.layers.Dense(2, activation="softmax", name="own")])
+    names = [layer.name for layer in unfreeze(model, from_layer="inception_5b")]
+    assert names[0].startswith("inception_5b")
+    assert names[-1] == "own"
+    assert {name.partition("_branch")[0] for name in names[:-1]} == {"inception_5b"}
+    changed = _fit(model)
+    assert changed
+    assert not [path for path in changed if "inception_5a" in path or "_bn/" in path]
+    with pytest.raises(ValueError, match="Did you mean 'inception_5b'"):
+        unfreeze(model, from_layer="inception_5bb")
+
+
 def test_unknown_names_and_words_are_refused():
     model = _network()
     with pytest.raises(ValueError, match="Received: 'inception_5c'. Did you mean 'inception_5"):

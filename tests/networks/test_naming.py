@@ -1,11 +1,12 @@
 """Layer names: blocks, heads and labels, also in models that have layers of others around the network."""
 
 import keras
+import numpy as np
 import pytest
 
 import keras_inception as ki
 from keras_inception import naming
-from keras_inception.graph import block_table
+from keras_inception.graph import block_table, multiply_adds
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,30 @@ def test_a_head_is_one_block_though_an_embedding_lies_inside():
     rows = {row.name: row.layers for row in block_table(model)}
     assert rows["predictions"] == ("predictions_dropout", "predictions_logits", "predictions")
     assert rows["embedding"] == ("embedding_dense", "embedding")
+
+
+def test_a_network_inside_a_model_is_read_as_well():
+    network = ki.InceptionV1(include_top=False, pooling="avg", alpha=0.25, input_shape=(64, 64, 3))
+    model = keras.Sequential([network, keras.layers.Dense(3)])
+    assert multiply_adds(model) == multiply_adds(network) + 3 * network.output_shape[1]
+    own, inside = ki.feature_pyramid(network), ki.feature_pyramid(model)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype("float32")
+    assert sorted(inside.output) == ["P1", "P2", "P3", "P4", "P5"]
+    for level, expected in own(image).items():
+        np.testing.assert_array_equal(inside(image)[level], expected)
+    weights = {row.name: row.weights for row in ki.block_table(model)}
+    assert weights[network.name] == sum(row.weights for row in ki.block_table(network))
+
+
+@pytest.mark.parametrize("outputs", [lambda a, b: [a, b], lambda a, b: {"a": a, "b": b}])
+def test_the_pyramid_of_several_outputs(outputs):
+    network = ki.InceptionV1(include_top=False, alpha=0.25, input_shape=(64, 64, 3))
+    early = network.get_layer("inception_3b").output
+    model = keras.Model(network.input, outputs(early, network.output))
+    assert sorted(ki.feature_pyramid(model).output) == ["P1", "P2", "P3", "P4", "P5"]
+
+
+def test_what_has_no_strides_has_no_pyramid():
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="network with strided feature maps. Received: 'flat'"):
+        ki.feature_pyramid(keras.Model(inputs, keras.layers.Dense(2)(inputs), name="flat"))

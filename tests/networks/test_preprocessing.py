@@ -1,8 +1,13 @@
 """Preprocessing and class names."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_inception as ki
 from keras_inception.labels import imagenet_classes
@@ -51,6 +56,30 @@ def test_grey_pictures_work_where_the_rule_is_one_number():
         ki.preprocess_input(PIXELS[..., :1], "torch")
 
 
+def test_pillow_images_are_arrays_to_it():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 3), "uint8")
+    np.testing.assert_array_equal(
+        ki.preprocess_input(Image.fromarray(pixels), "torch"), ki.preprocess_input(pixels, "torch")
+    )
+
+
+IN_TF_DATA_UNDER_JAX = """
+import keras, numpy as np, tensorflow as tf
+import keras_inception as ki
+assert keras.backend.backend() == "jax"
+pixels = np.arange(2 * 4 * 4 * 3, dtype="uint8").reshape(2, 4, 4, 3)
+for name in ("inception", "torch", "caffe"):
+    (mapped,) = tf.data.Dataset.from_tensors(pixels).map(lambda images: ki.preprocess_input(images, name))
+    np.testing.assert_allclose(mapped, ki.preprocess_input(pixels, name), atol=1e-5)
+"""
+
+
+def test_tf_data_is_served_under_another_backend():
+    pytest.importorskip("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", IN_TF_DATA_UNDER_JAX], env=environment, check=True)
+
+
 def test_unknown_preprocessing():
     with pytest.raises(ValueError, match="Received: 'nonsense'"):
         ki.preprocess_input(PIXELS, "nonsense")
@@ -69,6 +98,11 @@ def test_decode_predictions():
     first, second = ki.decode_predictions(probabilities, top=2)
     assert [p.probability for p in first] == [0.7, 0.2]
     assert first[1].class_name == "goldfish" and len(second) == 2
+    assert len(ki.decode_predictions(probabilities)[0]) == 5
+    assert [guess.class_name for guess in ki.decode_predictions([[0.1, 0.9]], class_names=["rose", "tulip"])[0]] == [
+        "tulip",
+        "rose",
+    ]
     ((own,),) = ki.decode_predictions(np.array([[0.1, 0.9]]), top=1, class_names=["rose", "tulip"])
     assert own == ("1", "tulip", 0.9)
 
