@@ -83,7 +83,7 @@ def test_convert_without_torch_is_one_sentence(command: Command, tmp_path: Path,
 
 
 def test_predict_with_auxiliary_heads_and_labels_of_ones_own(command: Command, tmp_path: Path):
-    form = {"alpha": 0.1, "input_shape": (65, 65, 3), "classes": 3}
+    form = {"alpha": 0.1, "classes": 3}  # of the default size, on which the width of the heads' dense layers depends
     save_weights(ki.InceptionV1(**form, aux_heads=True), tmp_path / "heads.h5")
     (tmp_path / "labels.txt").write_text("ant\nbee\ncat\n")
     options = ["--options", "alpha=0.1", "classes=3", "aux_heads=true"]
