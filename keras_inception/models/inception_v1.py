@@ -133,7 +133,7 @@ def InceptionV1(
             in the paper).
         aux_heads: Add the two auxiliary classifiers on 4a and 4d; the outputs are then the dictionary
             `{"predictions", "aux1", "aux2"}`. Each one's loss is weighted 0.3 in the paper. They need images of a
-            known size, at least 65x65 (9x9 with the low-resolution stem).
+            known size, at least 65x65 under the default numerics (9x9 with the low-resolution stem).
         alpha: Width multiplier of every convolution (not in the paper).
         dropout: Rate before the classifier; None: the published one, 0.4 in the paper and 0.2 in TF-Slim.
         numerics: The conventions to compute under; None: TF-Slim's.

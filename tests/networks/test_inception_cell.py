@@ -166,6 +166,12 @@ def test_bad_input_is_told_in_a_sentence(options, message):
     assert "\n" not in str(error.value)
 
 
+def test_dropout_may_be_left_to_the_cell():
+    with keras.StatelessScope(initialize_variables=False):
+        models = [ki.InceptionCell(**kwargs) for kwargs in ({}, {"dropout": None})]
+    assert [layer.name for layer in models[0].layers] == [layer.name for layer in models[1].layers]
+
+
 def test_the_smallest_images_suffice():
     assert cell(modules=3, input_shape=(8, 8, 3)).get_layer("inception_5a").output.shape[1:3] == (2, 2)
     assert cell(modules=2, input_shape=(9, 9, 3), aux_heads=True).get_layer("aux_pool").output.shape[1:3] == (1, 1)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_inception as ki
+from keras_inception import numerics as numerics_of_the_field
 
 NETWORKS = ki.list_models()
 SLOW = ("resnext101", "inception_v4", "inception_resnet_v2")
@@ -227,6 +228,37 @@ def test_bad_arguments_build_nothing(name, monkeypatch):
     for input_shape, message in bad_shapes.items():
         with pytest.raises(ValueError, match=rf"{message}.*Received: input_shape="):
             ki.create_model(name, input_shape=input_shape)
+
+
+def test_numpy_numbers_are_numbers_and_what_is_none_is_told(without_weights):
+    labels = np.array([0, 4, 2])
+    model = ki.InceptionV1(
+        classes=labels.max() + 1, alpha=np.float32(0.25), dropout=np.float32(0.2), input_shape=np.array([32, 32, 3])
+    )
+    assert (model.output_shape, model.input_shape) == ((None, 5), (None, 32, 32, 3))
+    wrong = {
+        "input_shape": (224, ("224", 224, 3), (224.0, 224, 3), "abc"),
+        "numerics": ("torch", 1),
+        "alpha": (np.inf, np.nan, "1", True),
+        "dropout": (False, "0.2", np.nan),
+        "classes": (True, 5.0, "5"),
+    }
+    for argument, values in wrong.items():
+        for value in values:
+            with pytest.raises(ValueError, match=f"{argument}.* Received: "):
+                ki.InceptionV1(**{argument: value})
+    with pytest.raises(ValueError, match="must be one of|must be None"):
+        ki.InceptionV1(weights=np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("numerics", "size"), [("TORCHVISION_GOOGLENET", 32), ("CAFFE", 79), ("TORCH", 65), ("SLIM", 65)]
+)
+def test_the_smallest_size_of_heads_follows_from_the_numerics(numerics, size, without_weights):
+    arguments = {"aux_heads": True, "alpha": 0.25, "classes": 3, "numerics": getattr(numerics_of_the_field, numerics)}
+    with pytest.raises(ValueError, match=f"at least {size}x{size} pixels"):
+        ki.InceptionV1(input_shape=(size - 1, size, 3), **arguments)
+    assert ki.InceptionV1(input_shape=(size, size, 3), **arguments).output["aux2"].shape == (None, 3)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

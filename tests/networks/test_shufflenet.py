@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_inception as ki
+from keras_inception.custom_layers import ChannelShuffle, LocalResponseNormalization
 from keras_inception.layers import channel_shuffle
 from keras_inception.models.shufflenet import VARIANTS, widths
 
@@ -42,6 +43,20 @@ def test_a_network_for_any_size_equals_the_one_for_a_known_size(tmp_path):
     loaded = keras.models.load_model(tmp_path / "free.keras")
     np.testing.assert_allclose(np.asarray(loaded(images)), expected, rtol=1e-5, atol=1e-6)
     assert np.asarray(loaded(np.zeros((1, 45, 38, 3), "float32"))).shape == (1, 5)
+
+
+@pytest.mark.parametrize("layer", [ChannelShuffle(2), LocalResponseNormalization(alpha=0.5)])
+def test_layers_keep_the_data_format_that_they_were_made_under(layer):
+    images = np.random.default_rng(0).normal(size=(2, 3, 5, 8)).astype("float32")
+    expected = np.asarray(layer(images))
+    keras.config.set_image_data_format("channels_first")
+    try:
+        loaded = type(layer).from_config(layer.get_config())
+        first = type(layer).from_config(layer.get_config() | {"data_format": None})
+        np.testing.assert_array_equal(loaded(images), expected)
+        np.testing.assert_allclose(np.moveaxis(first(np.moveaxis(images, -1, 1)), 1, -1), expected, rtol=1e-6)
+    finally:
+        keras.config.set_image_data_format("channels_last")
 
 
 def test_a_network_for_a_known_size_loads_without_this_package(tmp_path):
@@ -98,6 +113,16 @@ def test_all_widths_divide_into_groups(variant, groups):
             assert after % (4 * groups) == 0
             assert (after - before) % groups == 0
             assert after > before
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("groups", [1, 3, 8])
+def test_every_stage_halves_however_narrow(variant, groups):
+    for alpha in (0.01, 0.04, 0.1):
+        with keras.StatelessScope(initialize_variables=False):
+            shape = {"include_top": False, "input_shape": (224, 224, 3)}
+            model = ki.ShuffleNet(variant=variant, groups=groups, alpha=alpha, **shape)
+        assert model.output_shape[1:3] == (7, 7)
 
 
 @pytest.mark.parametrize("groups", [5, 0, "3", None])
