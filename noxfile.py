@@ -16,7 +16,8 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests", "wheel", "docs"]
 
 ROOT = Path(__file__).parent
-A_PROCESS_A_CORE = ["-n", "auto", "--dist", "loadfile"]  # a file's tests stay together: networks and runs are made once
+# A file's tests stay together: networks and runs are made once.
+A_PROCESS_A_CORE = ["-n", "auto", "--dist", "loadfile", "--durations", "10"]
 ONE_THREAD_A_PROCESS = {"TF_NUM_INTRAOP_THREADS": "1"}
 
 
