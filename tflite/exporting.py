@@ -26,6 +26,7 @@ from .files.tracing import INPUT, OUTPUT, SIGNATURE, image_shape, trace
 from .folder import LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described
 from .network.deploying import deploy
 from .network.equalization import equalize_channels
+from .network.graph import scales_pixels
 from .network.pools import convolve_pools
 from .network.rounding import compensate_rounding
 from .pictures.fitting import Fitting
@@ -263,7 +264,7 @@ def _require_tensorflow() -> None:
 
 
 def _check_preprocessing(twin: keras.Model) -> None:
-    if not any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in twin.layers):
+    if not scales_pixels(twin):
         raise ExportError(
             "Exported files take raw pixels: build the model with include_preprocessing=True, or name its "
             f"preprocessing ('none' where it takes 0..255 as it is). Received: {twin.name} with none inside."
