@@ -23,7 +23,7 @@ from .files.modes import MODES, check_modes
 from .files.onnx import write_onnx
 from .files.saved_model import write_saved_model
 from .files.tracing import INPUT, OUTPUT, SIGNATURE, image_shape, trace
-from .folder import LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described
+from .folder import FORMAT, LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described, strangers
 from .network.deploying import deploy
 from .network.equalization import equalize_channels
 from .network.graph import scales_pixels
@@ -94,7 +94,7 @@ def export(
         rounding: How the calibrated modes round weights: so that errors cancel on the calibration images (see
             `keras_inception.tflite.network.rounding`) and, for int8, with like ranges in all channels
             (`keras_inception.tflite.network.equalization`), or each to the nearest step: quicker and less exact.
-        overwrite: Whether an earlier export in `folder` may be replaced.
+        overwrite: Whether an earlier export in `folder` may be replaced; never one whose folder holds other files.
 
     Returns:
         The export.
@@ -110,7 +110,7 @@ def export(
         raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
     if rounding not in ("compensated", "nearest"):
         raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
-    check_target(target, marker=MANIFEST, overwrite=overwrite)
+    check_target(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
     _require_tensorflow()
     fitting = Fitting(interpolation, central_crop)
     raw = None if preprocessing == "none" else preprocessing
@@ -133,7 +133,7 @@ def export(
     if selective and held is not None:
         yardstick = Yardstick(model, *held, limits or Limits(), classes=classes, preprocessing=raw, output=output)
 
-    with whole_folder(target, marker=MANIFEST, overwrite=overwrite) as partial:
+    with whole_folder(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers) as partial:
         (partial / LABELS).write_text("".join(f"{name}\n" for name in job.class_names), "utf-8")
         rows = []
         if saved_model:
@@ -150,7 +150,7 @@ def export(
                 content = learning_file(model, learning, preprocessing=raw)
             rows.append(_write_file(partial, LEARNING, content) | {"trunk": learning})
         manifest = {
-            "format": 1,
+            "format": FORMAT,
             "model": model.name,
             **_manifest_of(job),
             "preprocessing": preprocessing,
