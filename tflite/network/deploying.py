@@ -11,7 +11,7 @@ from keras_inception import preprocess_input
 from ..errors import ExportError
 from .flattening import flattened
 from .folding import foldable, folded_weights
-from .graph import copied, recreated, scales_pixels
+from .graph import copied, maker, recreated, scales_pixels
 
 PREDICTIONS = "predictions"
 
@@ -99,16 +99,14 @@ def _classifier(model: keras.Model, output: str) -> Any:
         return tensor
     if output != "logits":
         raise ExportError(f"The output must be 'probabilities' or 'logits'. Received: {output!r}.")
-    # The call that made the tensor; Keras offers no public way to ask for it.
-    history = tensor._keras_history
-    last = history.operation
+    last, logits = maker(tensor)
     is_softmax = isinstance(last, keras.layers.Softmax) or (
         isinstance(last, keras.layers.Activation) and last.activation is keras.activations.softmax
     )
     if not is_softmax:
         what = f"{type(last).__name__} {last.name!r}"
         raise ExportError(f"Logits need a softmax layer of its own at the end. Received: {what}.")
-    return last._inbound_nodes[history.node_index].input_tensors[0]
+    return logits
 
 
 def _refuse(model: keras.Model) -> None:

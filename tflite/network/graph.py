@@ -30,6 +30,12 @@ def readers(model: keras.Model) -> dict[str, list[Any]]:
     return found
 
 
+def maker(tensor: Any) -> tuple[Any, Any]:
+    """The operation that made a symbolic tensor, and the first tensor that it made it from."""
+    history = tensor._keras_history  # Keras offers no public way to ask for it
+    return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors[0]
+
+
 def scales_pixels(model: keras.Model) -> bool:
     """Whether a model of one input scales what it is given before any weights see it.
 

@@ -43,7 +43,8 @@ def verify(
     Args:
         model: The model that was exported.
         folder: The export.
-        batches: (images, labels) pairs, or images alone: [n, h, w, c], pixels 0..255; labels are class indices.
+        batches: (images, labels) pairs, or images alone: [n, h, w, c], pixels 0..255; labels are class indices, of a
+            single output 0 or 1, of several sigmoids also zeros and ones [n, classes].
         limits: What the files may differ by; None: `Limits()`.
         threads: Threads of LiteRT; None: as many as there are cores.
         runs: Timed rounds for the latency.
