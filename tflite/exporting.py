@@ -110,6 +110,8 @@ def export(
         raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
     if rounding not in ("compensated", "nearest"):
         raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
+    if batch is not None and batch < 1:
+        raise ExportError(f"The batch is at least one image, or None for any number. Received: {batch}.")
     check_target(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
     _require_tensorflow()
     fitting = Fitting(interpolation, central_crop)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ExportError
-from .files.metadata import LABELS
+from .files.metadata import LABELS, check_text
 
 MANIFEST = "export.json"
 PROOF = "proof.json"
@@ -132,4 +132,5 @@ def check_class_names(class_names: Sequence[str] | None, classes: int) -> list[s
     for name in names:
         if len(name.splitlines()) != 1:
             raise ExportError(f"A class name is one line of text. Received: {name!r}.")
+        check_text(name, "A class name")
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,9 @@ class About:
         licence: Under what terms the file may be used.
         author: Whose it is.
         description: What it recognises.
+
+    Raises:
+        ExportError: One of them is no text, or one that UTF-8 cannot hold.
     """
 
     name: str = ""
@@ -39,6 +42,18 @@ class About:
     licence: str = ""
     author: str = ""
     description: str = ""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_text(getattr(self, field.name), f"What a file says of its {field.name}")
+
+
+def check_text(text: Any, what: str) -> None:
+    """Raises `ExportError` unless a text can be written in UTF-8."""
+    try:
+        text.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise ExportError(f"{what} is text that UTF-8 can hold. Received: {text!r}.") from None
 
 
 def with_metadata(
