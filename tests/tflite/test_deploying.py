@@ -10,6 +10,7 @@ from tflite_helpers import answers, digits, narrow, take_statistics, tiny
 import keras_inception.tflite as kt
 from keras_inception.tflite.network.equalization import equalize_channels
 from keras_inception.tflite.network.rounding import compensate_rounding
+from keras_inception.tflite.proving.measuring import Yardstick
 
 layers = keras.layers
 IMAGES, _ = digits()
@@ -101,6 +102,27 @@ def test_preprocessing_that_is_put_in_front_leaves_the_twin_flat():
     assert not any(map(is_model, twin.layers))
     assert not any(isinstance(layer, layers.BatchNormalization) for layer in twin.layers)
     assert twin.get_layer("predictions_logits").get_weights()
+
+
+def test_of_several_outputs_the_one_of_the_name_is_kept_wherever_layers_of_that_name_are():
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 1))
+    inner = tiny()  # whose last layer is named "predictions", and is no output below
+    x = inner(pixels)
+    heads = [keras.Sequential([layers.Dense(3, "softmax")], name=name) for name in ("aux", "predictions")]
+    outputs = [head(x) for head in heads]
+    expected = np.asarray(keras.Model(pixels, outputs[1])(IMAGES[:4].astype("float32")))
+    for model in (
+        keras.Model(pixels, outputs),
+        keras.Model(pixels, {"predictions": outputs[1], "aux": outputs[0]}),
+        keras.Model(pixels, {"a": outputs[0], "predictions": outputs[1]}),
+    ):
+        np.testing.assert_allclose(answers(kt.deploy(model), IMAGES[:4]), expected, atol=1e-6)
+        options = {"classes": 3, "preprocessing": None, "output": "probabilities"}
+        assert Yardstick(model, IMAGES[:4], None, kt.Limits(), **options).own.difference < 1e-6
+    others = [layers.Dense(3, name=name)(x) for name in ("one", "two")]
+    with pytest.raises(kt.ExportError, match="must be named 'predictions'. Received: one, two"):
+        kt.deploy(keras.Model(pixels, others))
 
 
 # ---- pixels

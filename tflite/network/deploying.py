@@ -51,7 +51,7 @@ def deploy(
             "A model with preprocessing inside takes raw pixels: leave the name out. "
             f"Received: preprocessing={preprocessing!r} for {model.name}."
         )
-    trunk = keras.Model(flat.inputs[0], _classifier(flat, output), name=model.name)
+    trunk = keras.Model(flat.inputs[0], _classifier(flat.outputs[_place(model)], output), name=model.name)
     if len(trunk.output_shape) != 2:
         raise ExportError(
             "The model must answer [n, classes] or [n, features]: without a top, build it with pooling. "
@@ -78,23 +78,25 @@ def deploy(
     return twin
 
 
-def predictions(outputs: Any) -> Any:
-    """Returns the classifier's part of what a model answers: of named outputs, the one named "predictions"."""
-    return outputs[PREDICTIONS] if isinstance(outputs, dict) else outputs
+def predictions(model: keras.Model, outputs: Any) -> Any:
+    """Returns the classifier's part of what a model answers: of several outputs, the one named "predictions"."""
+    return keras.tree.flatten(outputs)[_place(model)]
 
 
-def _classifier(model: keras.Model, output: str) -> Any:
-    """The symbolic output that is kept."""
-    tensor = model.outputs[0]
-    if len(model.outputs) > 1:
-        named = model.output
-        if isinstance(named, dict) and PREDICTIONS in named:
-            tensor = named[PREDICTIONS]
-        elif any(layer.name == PREDICTIONS for layer in model.layers):
-            tensor = model.get_layer(PREDICTIONS).output
-        else:
-            names = ", ".join(sorted(model.output_names))
-            raise ExportError(f"One of several outputs must be named {PREDICTIONS!r}. Received: {names}.")
+def _place(model: keras.Model) -> int:
+    """Which of a model's outputs is kept."""
+    if len(model.outputs) == 1:
+        return 0
+    named = model.output.get(PREDICTIONS) if isinstance(model.output, dict) else None
+    for place, tensor in enumerate(model.outputs):
+        if tensor is named or (named is None and maker(tensor)[0].name == PREDICTIONS):
+            return place
+    names = ", ".join(sorted(model.output_names))
+    raise ExportError(f"One of several outputs must be named {PREDICTIONS!r}. Received: {names}.")
+
+
+def _classifier(tensor: Any, output: str) -> Any:
+    """The symbolic output itself, or what its softmax is computed from."""
     if output == "probabilities":
         return tensor
     if output != "logits":

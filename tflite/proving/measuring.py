@@ -177,6 +177,6 @@ def _as_it_is(model: keras.Model, preprocessing: str | None) -> Callable[[np.nda
 
     def call(images: np.ndarray) -> np.ndarray:
         raw = images if preprocessing is None else preprocess_input(images, preprocessing)
-        return np.asarray(predictions(function(raw)), "float32")
+        return np.asarray(predictions(model, function(raw)), "float32")
 
     return call
