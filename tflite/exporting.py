@@ -21,6 +21,7 @@ from .files.learning import TrunkMode, learning_file
 from .files.metadata import LABELS, About, with_metadata
 from .files.modes import MODES, check_modes
 from .files.onnx import write_onnx
+from .files.rewriting import DYNAMIC_WEIGHTS
 from .files.saved_model import write_saved_model
 from .files.tracing import INPUT, OUTPUT, SIGNATURE, image_shape, trace
 from .folder import FORMAT, LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described, strangers
@@ -91,9 +92,10 @@ def export(
         limits: Limits of that verification.
         selective: Where the int8 file passes a limit of the proof, leave the layers that cost most float, as few as
             the limits allow; export.json names them. Needs `proof`, and the `quantizer` extra.
-        rounding: How the calibrated modes round weights: so that errors cancel on the calibration images (see
-            `keras_inception.tflite.network.rounding`) and, for int8, with like ranges in all channels
-            (`keras_inception.tflite.network.equalization`), or each to the nearest step: quicker and less exact.
+        rounding: How the calibrated modes, and dynamic range where there is calibration, round weights: so that errors
+            cancel on the calibration images (see `keras_inception.tflite.network.rounding`) and, for int8, with like
+            ranges in all channels (`keras_inception.tflite.network.equalization`), or each to the nearest step: quicker
+            and less exact.
         overwrite: Whether an earlier export in `folder` may be replaced; never one whose folder holds other files.
 
     Returns:
@@ -120,7 +122,7 @@ def export(
     if preprocessing is None:
         _check_preprocessing(twin)
     shape, classes = image_shape(twin), int(twin.output_shape[-1])
-    calibrated = any(MODES[mode].calibrated for mode in chosen)
+    calibrated = any(MODES[mode].calibrated or (mode == "dynamic" and calibration is not None) for mode in chosen)
     job = _Job(
         twin=twin,
         batch=batch,
@@ -181,7 +183,7 @@ class _Job:
 
 def _write_mode(job: _Job, folder: Path, mode: str, yardstick: Yardstick | None) -> dict[str, Any]:
     """Writes the TFLite file of a mode; with a yardstick, layers that cost too much stay float."""
-    network = _for_integers(job, mode) if MODES[mode].calibrated else job.twin
+    network = _for_integers(job, mode) if MODES[mode].calibrated or mode == "dynamic" else job.twin
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
         content = convert(trace(network, mode, job.batch), mode, job.calibration)
@@ -198,7 +200,7 @@ def _for_integers(job: _Job, mode: str) -> keras.Model:
     if job.compensated and images is not None:
         # Sixteen bits have steps enough for every channel.
         network = equalize_channels(network, images) if mode == "int8" else network
-        network = compensate_rounding(network, images)
+        network = compensate_rounding(network, images, least=DYNAMIC_WEIGHTS if mode == "dynamic" else 0)
     return network
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ExportError
-from .flatbuffer import compact
+from .flatbuffer import with_buffers
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -73,7 +73,7 @@ def with_metadata(
         image_shape: Height, width and channels.
         output: What the file answers.
     """
-    file = io.BytesIO(compact(content, {NAME: _metadata(about, image_shape, output)}))
+    file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output)}))
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))

@@ -34,7 +34,7 @@ _BLOCK = 128  # rounding errors are passed on within a block at once, to later b
 _STEPS = 127  # symmetric int8
 
 
-def compensate_rounding(twin: keras.Model, images: np.ndarray) -> keras.Model:
+def compensate_rounding(twin: keras.Model, images: np.ndarray, *, least: int = 0) -> keras.Model:
     """Returns a copy of a twin whose weights lie on the int8 grid and answer nearly as before.
 
     Plain and depthwise convolutions and dense layers are rounded; grouped convolutions stay as they are and the
@@ -43,9 +43,12 @@ def compensate_rounding(twin: keras.Model, images: np.ndarray) -> keras.Model:
     Args:
         twin: A model that `deploy` returned with folded batch norms.
         images: Calibration images, uint8 [n, h, w, c].
+        least: Where above 0: depthwise convolutions, and plain ones of fewer weights, stay as they are, as in dynamic
+            range.
     """
     weights: dict[str, list[np.ndarray]] = {}
-    for blocks in _passes(block for layer in twin.layers if _is_rounded(layer) for block in _blocks(layer)):
+    rounded_layers = [layer for layer in twin.layers if _is_rounded(layer, least)]
+    for blocks in _passes(block for layer in rounded_layers for block in _blocks(layer)):
         moments = _moments(twin, blocks, images[:IMAGES])
         for block in blocks:
             layer = block.layer
@@ -164,10 +167,10 @@ def _patches(layer: Any, tensor: Any, order: np.random.Generator) -> np.ndarray:
     return rows[None]
 
 
-def _is_rounded(layer: Any) -> bool:
+def _is_rounded(layer: Any, least: int) -> bool:
     if type(layer) is keras.layers.Conv2D:
-        return layer.groups == 1
-    return type(layer) in (keras.layers.DepthwiseConv2D, keras.layers.Dense)
+        return layer.groups == 1 and math.prod(layer.kernel.shape) >= least
+    return type(layer) is keras.layers.Dense or (type(layer) is keras.layers.DepthwiseConv2D and not least)
 
 
 def _as_matrices(layer: Any, kernel: Any) -> np.ndarray:
