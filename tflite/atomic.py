@@ -10,8 +10,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import ExportError
@@ -22,21 +22,35 @@ if sys.platform != "win32":
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # Linux: renameat2
 _RENAME_SWAP = 2  # macOS: renamex_np
+_ATTEMPTS = 100  # to put the folder in its place, where others put theirs at the same time
+_MOVED = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST)  # what another's step between two of ours looks like
+
+Strangers = Callable[[Path], list[str] | None]
+"""Names what a folder holds that is not ours to replace; None: the folder itself is none of ours."""
+
+
+def no_strangers(_: Path) -> list[str]:
+    """Whatever bears the marker is ours."""
+    return []
 
 
 @contextmanager
-def whole_folder(target: str | Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]:
+def whole_folder(
+    target: str | Path, *, marker: str, overwrite: bool = False, strangers: Strangers = no_strangers
+) -> Iterator[Path]:
     """Gives an empty folder to write into, and puts it at `target` when the block ends without an error.
 
     The work happens in a hidden sibling, `.NAME.partial-*`. A block that raises leaves no trace. A process that is
     killed leaves `target` as it was and the sibling, which the next call for the same target removes. An existing
     folder is exchanged with the new one in a single step on Linux and macOS; on file systems without that step there
-    is a moment in which the old one already bears another name (`.NAME.replaced-*`, beside it).
+    is a moment in which the old one already bears another name (`.NAME.replaced-*`, beside it). Of several that write
+    to one target at a time, each puts its folder there whole, and the last one's stays.
 
     Args:
         target: Where the folder shall appear.
         marker: Name of a file that the old folder must hold: anything else there is not ours to replace.
         overwrite: Whether an existing folder may be replaced.
+        strangers: Looks closer at an existing folder that bears the marker.
 
     Yields:
         The folder to write into.
@@ -45,21 +59,23 @@ def whole_folder(target: str | Path, *, marker: str, overwrite: bool = False) ->
         ExportError: The target exists and may not be replaced, or its parent cannot be written.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100  (resolve() would follow a link that the user meant)
-    check_target(target, marker=marker, overwrite=overwrite)
+    check_target(target, marker=marker, overwrite=overwrite, strangers=strangers)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
-        partial = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
-        partial.mkdir()
+        partial, lock = _partial(target)
     except OSError as error:
         raise ExportError(f"The output folder must be writable. Received: {target} ({error.strerror}).") from error
-    lock = _lock(partial)
     try:
         yield partial
         _flush(partial)
-        # Another process may have made the target meanwhile.
-        check_target(target, marker=marker, overwrite=overwrite)
-        _put(partial, target)
+        for _ in range(_ATTEMPTS):
+            # Another process may have made the target meanwhile.
+            check_target(target, marker=marker, overwrite=overwrite, strangers=strangers)
+            if _put(partial, target, overwrite=overwrite):
+                break
+        else:
+            raise ExportError(f"The output folder must stay in its place. Received: {target}, which others move about.")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ExportError(f"The disk of the output folder is full. Received: {target}.") from error
@@ -70,30 +86,83 @@ def whole_folder(target: str | Path, *, marker: str, overwrite: bool = False) ->
             os.close(lock)
 
 
-def check_target(target: Path, *, marker: str, overwrite: bool) -> None:
+def check_target(target: Path, *, marker: str, overwrite: bool, strangers: Strangers = no_strangers) -> None:
     """Raises `ExportError` unless `target` is free, an empty folder, or one of ours that may be replaced."""
-    if not os.path.lexists(target) or (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        return
-    if target.is_symlink() or not (target / marker).is_file():
-        raise ExportError(
-            f"The output must be a new folder or an earlier export. Received: {target} is something else."
-        )
+    while True:
+        seen = _identity(target)
+        try:
+            problem = None if seen is None else _problem(target, marker, overwrite, strangers)
+        except FileNotFoundError as error:
+            problem = str(error)
+        if problem is None:
+            return
+        if _identity(target) == seen:  # else another process exchanged the folder while it was looked at
+            raise ExportError(problem)
+
+
+def _problem(target: Path, marker: str, overwrite: bool, strangers: Strangers) -> str | None:
+    if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+        return None
+    others = strangers(target) if not target.is_symlink() and (target / marker).is_file() else None
+    if others is None:
+        return f"The output must be a new folder or an earlier export. Received: {target} is something else."
     if not overwrite:
-        raise ExportError(f"An existing export is replaced only with overwrite. Received: {target} exists.")
+        return f"An existing export is replaced only with overwrite. Received: {target} exists."
+    if others:
+        names = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        return f"An export is replaced only where its folder holds nothing else. Received: {target} with {names}."
+    return None
 
 
-def _put(partial: Path, target: Path) -> None:
-    if not target.exists() or not any(target.iterdir()):
-        os.replace(partial, target)  # noqa: PTH105  (the one call whose replacement of an empty folder POSIX promises)
-    elif not _exchange(partial, target):
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
-        target.rename(aside / target.name)
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _partial(target: Path) -> tuple[Path, int | None]:
+    """Makes the folder to write into, and locks it; a clean-up that comes between the two takes it away."""
+    while True:
+        partial = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
+        partial.mkdir()
+        lock = _lock(partial, wait=True)
+        if partial.is_dir():
+            return partial, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _put(partial: Path, target: Path, *, overwrite: bool) -> bool:
+    """Puts a folder in its place; False where another process did so first."""
+    try:
+        if not overwrite or not target.exists() or not any(target.iterdir()):
+            os.replace(partial, target)  # noqa: PTH105  (POSIX promises that it replaces empty folders alone)
+        elif not _exchange(partial, target):
+            _replace(partial, target)
+    except OSError as error:
+        if error.errno not in _MOVED or not partial.is_dir():
+            raise
+        return False
+    return True
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Moves the old folder aside and the new one in its place, where there is no exchange."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
+    old = aside / target.name
+    try:
+        target.rename(old)
         try:
             partial.rename(target)
         except OSError:
-            (aside / target.name).rename(target)
+            if not target.exists():
+                old.rename(target)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        if target.exists() or not old.exists():  # never the only one that there is
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -107,26 +176,29 @@ def _exchange(one: Path, other: Path) -> bool:
     return False
 
 
-def _lock(folder: Path) -> int | None:
+def _lock(folder: Path, *, wait: bool = False) -> int | None:
     """Marks the folder as being written by a living process; the kernel takes the mark away when it dies."""
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        return None
+    with suppress(OSError):  # gone, held by another, or on a file system without locks
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # held by another, or a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
             os.close(descriptor)
-        else:
-            return descriptor
+            raise
+        return descriptor
     return None
 
 
 def _remove_leftovers(target: Path) -> None:
     """Removes the partial folders of killed processes. Without locks nobody knows whose they are: they stay."""
-    for folder in target.parent.glob(f".{target.name}.partial-*"):
-        lock = _lock(folder)
-        if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+    for folder in target.parent.iterdir():
+        if folder.name.startswith(f".{target.name}.partial-"):
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
 
 
 def _flush(folder: Path) -> None:

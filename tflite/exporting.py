@@ -21,11 +21,13 @@ from .files.learning import TrunkMode, learning_file
 from .files.metadata import LABELS, About, with_metadata
 from .files.modes import MODES, check_modes
 from .files.onnx import write_onnx
+from .files.rewriting import DYNAMIC_WEIGHTS
 from .files.saved_model import write_saved_model
 from .files.tracing import INPUT, OUTPUT, SIGNATURE, image_shape, trace
-from .folder import LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described
+from .folder import FORMAT, LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described, strangers
 from .network.deploying import deploy
 from .network.equalization import equalize_channels
+from .network.graph import scales_pixels
 from .network.pools import convolve_pools
 from .network.rounding import compensate_rounding
 from .pictures.fitting import Fitting
@@ -90,10 +92,11 @@ def export(
         limits: Limits of that verification.
         selective: Where the int8 file passes a limit of the proof, leave the layers that cost most float, as few as
             the limits allow; export.json names them. Needs `proof`, and the `quantizer` extra.
-        rounding: How the calibrated modes round weights: so that errors cancel on the calibration images (see
-            `keras_inception.tflite.network.rounding`) and, for int8, with like ranges in all channels
-            (`keras_inception.tflite.network.equalization`), or each to the nearest step: quicker and less exact.
-        overwrite: Whether an earlier export in `folder` may be replaced.
+        rounding: How the calibrated modes, and dynamic range where there is calibration, round weights: so that errors
+            cancel on the calibration images (see `keras_inception.tflite.network.rounding`) and, for int8, with like
+            ranges in all channels (`keras_inception.tflite.network.equalization`), or each to the nearest step: quicker
+            and less exact.
+        overwrite: Whether an earlier export in `folder` may be replaced; never one whose folder holds other files.
 
     Returns:
         The export.
@@ -109,7 +112,9 @@ def export(
         raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
     if rounding not in ("compensated", "nearest"):
         raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
-    check_target(target, marker=MANIFEST, overwrite=overwrite)
+    if batch is not None and batch < 1:
+        raise ExportError(f"The batch is at least one image, or None for any number. Received: {batch}.")
+    check_target(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
     _require_tensorflow()
     fitting = Fitting(interpolation, central_crop)
     raw = None if preprocessing == "none" else preprocessing
@@ -117,7 +122,7 @@ def export(
     if preprocessing is None:
         _check_preprocessing(twin)
     shape, classes = image_shape(twin), int(twin.output_shape[-1])
-    calibrated = any(MODES[mode].calibrated for mode in chosen)
+    calibrated = any(MODES[mode].calibrated or (mode == "dynamic" and calibration is not None) for mode in chosen)
     job = _Job(
         twin=twin,
         batch=batch,
@@ -132,7 +137,7 @@ def export(
     if selective and held is not None:
         yardstick = Yardstick(model, *held, limits or Limits(), classes=classes, preprocessing=raw, output=output)
 
-    with whole_folder(target, marker=MANIFEST, overwrite=overwrite) as partial:
+    with whole_folder(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers) as partial:
         (partial / LABELS).write_text("".join(f"{name}\n" for name in job.class_names), "utf-8")
         rows = []
         if saved_model:
@@ -149,7 +154,7 @@ def export(
                 content = learning_file(model, learning, preprocessing=raw)
             rows.append(_write_file(partial, LEARNING, content) | {"trunk": learning})
         manifest = {
-            "format": 1,
+            "format": FORMAT,
             "model": model.name,
             **_manifest_of(job),
             "preprocessing": preprocessing,
@@ -178,7 +183,7 @@ class _Job:
 
 def _write_mode(job: _Job, folder: Path, mode: str, yardstick: Yardstick | None) -> dict[str, Any]:
     """Writes the TFLite file of a mode; with a yardstick, layers that cost too much stay float."""
-    network = _for_integers(job, mode) if MODES[mode].calibrated else job.twin
+    network = _for_integers(job, mode) if MODES[mode].calibrated or mode == "dynamic" else job.twin
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
         content = convert(trace(network, mode, job.batch), mode, job.calibration)
@@ -195,7 +200,7 @@ def _for_integers(job: _Job, mode: str) -> keras.Model:
     if job.compensated and images is not None:
         # Sixteen bits have steps enough for every channel.
         network = equalize_channels(network, images) if mode == "int8" else network
-        network = compensate_rounding(network, images)
+        network = compensate_rounding(network, images, least=DYNAMIC_WEIGHTS if mode == "dynamic" else 0)
     return network
 
 
@@ -263,7 +268,7 @@ def _require_tensorflow() -> None:
 
 
 def _check_preprocessing(twin: keras.Model) -> None:
-    if not any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in twin.layers):
+    if not scales_pixels(twin):
         raise ExportError(
             "Exported files take raw pixels: build the model with include_preprocessing=True, or name its "
             f"preprocessing ('none' where it takes 0..255 as it is). Received: {twin.name} with none inside."

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from .errors import ExportError
-from .files.metadata import LABELS
+from .files.metadata import LABELS, check_text
 
 MANIFEST = "export.json"
 PROOF = "proof.json"
@@ -18,6 +19,10 @@ PROOF = "proof.json"
 SAVED_MODEL = "saved_model"
 ONNX = "onnx"
 LEARNING = "learning"
+FORMAT = 1  # of the manifest
+# What TensorFlow writes of a SavedModel, and what a desktop or a killed `verify` leaves in any folder.
+_OF_A_SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "assets", "variables", "variables/variables.*")
+_LITTER = (".DS_Store", "Thumbs.db", f".{PROOF}.partial-*")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,31 @@ class Export:
         return None if self.manifest["preprocessing"] == "none" else self.manifest["preprocessing"]
 
 
+def strangers(folder: Path) -> list[str] | None:
+    """Names what a folder holds that neither `export` nor `verify` wrote; None: it is no export, or of another format.
+
+    A damaged export is one still: sums are not looked at.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        written = {MANIFEST, LABELS, PROOF} | {row["file"] for row in manifest["files"] if row["mode"]}
+        is_ours = manifest["format"] == FORMAT
+    except (ValueError, KeyError, TypeError, PermissionError):
+        return None
+    if not is_ours:
+        return None
+    found = [path for path in sorted(folder.iterdir()) if path.name not in written]
+    inside = folder / SAVED_MODEL
+    if SAVED_MODEL in written and inside.is_dir():
+        paths = {path: path.relative_to(inside).as_posix() for path in sorted(inside.rglob("*"))}
+        found += [path for path, name in paths.items() if not _is_any(name, _OF_A_SAVED_MODEL)]
+    return [path.relative_to(folder).as_posix() for path in found if not _is_any(path.name, _LITTER)]
+
+
+def _is_any(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file; of a folder, that of its files' names and sums in sorted order."""
     if path.is_file():
@@ -102,4 +132,5 @@ def check_class_names(class_names: Sequence[str] | None, classes: int) -> list[s
     for name in names:
         if len(name.splitlines()) != 1:
             raise ExportError(f"A class name is one line of text. Received: {name!r}.")
+        check_text(name, "A class name")
     return names

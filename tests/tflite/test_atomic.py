@@ -5,10 +5,12 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from keras_inception.tflite import atomic
 from keras_inception.tflite.atomic import whole_folder
 from keras_inception.tflite.errors import ExportError
 
@@ -132,6 +134,65 @@ def test_a_folder_that_is_being_written_is_not_cleared_away(tmp_path: Path):
         (first / "marker").write_text("first")
         (tmp_path / "out" / "marker").unlink()
     assert (tmp_path / "out" / "marker").read_text() == "first"
+
+
+def test_a_clean_up_between_making_and_locking_takes_nothing(tmp_path: Path, monkeypatch):
+    lock, cleared = atomic._lock, []
+
+    def late(folder: Path, **options) -> int | None:
+        if not cleared:
+            cleared.append(folder)
+            folder.rmdir()
+        return lock(folder, **options)
+
+    monkeypatch.setattr(atomic, "_lock", late)
+    write(tmp_path / "out", "one")
+    assert cleared
+    assert (tmp_path / "out" / "marker").read_text() == "one"
+    assert siblings(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_another_that_comes_first_is_replaced_or_a_sentence(tmp_path: Path, monkeypatch, overwrite: bool):
+    replace, others = os.replace, []
+
+    def late(source: Path, target: Path) -> None:
+        if not others:
+            others.append(source)
+            write(tmp_path / "out", "other")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    if overwrite:
+        write(tmp_path / "out", "own", overwrite=True)
+    else:
+        with pytest.raises(ExportError, match=r"only with overwrite\. Received: .*out exists"):
+            write(tmp_path / "out", "own")
+    assert (tmp_path / "out" / "marker").read_text() == ("own" if overwrite else "other")
+    assert siblings(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_many_at_once_replace_one_folder_without_an_error(tmp_path: Path, monkeypatch, exchange: bool):
+    if not exchange:
+        monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+
+    def overwrite(writer: int) -> None:
+        for index in range(60):
+            write(tmp_path / "out", f"{writer} {index}", overwrite=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(overwrite, range(4)))
+    assert (tmp_path / "out" / "marker").read_text() in {f"{writer} 59" for writer in range(4)}
+    assert siblings(tmp_path / "out") == []
+
+
+def test_leftovers_are_told_by_name_and_not_by_pattern(tmp_path: Path):
+    own, foreign = tmp_path / ".run[1].partial-00", tmp_path / ".run1.partial-00"
+    own.mkdir()
+    foreign.mkdir()
+    write(tmp_path / "run[1]", "one")
+    assert siblings(tmp_path / "run[1]") == [".run1.partial-00"]
 
 
 # Exports into a file system that has room for the first export and not for the next ones.

@@ -1,5 +1,7 @@
 """Weights rounded so that errors cancel: on the converter's grid, and closer to the network than the nearest steps."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from tflite_helpers import answers, digits, fitted
 import keras_inception.tflite as kt
 from keras_inception.tflite.files.converting import convert
 from keras_inception.tflite.files.tracing import trace
+from keras_inception.tflite.network import rounding
+from keras_inception.tflite.network.graph import copied
 from keras_inception.tflite.network.rounding import compensate_rounding
 from keras_inception.tflite.running.litert import opened
 
@@ -48,6 +52,58 @@ def test_rounding_errors_cancel(kind: str):
     nearest.set_weights([np.rint(kernel / steps) * steps, *model.get_layer("layer").get_weights()[1:]])
     error, usual = (np.square(answer - expected).mean() for answer in (compensated, np.asarray(nearest(inputs))))
     assert error < 0.7 * usual
+
+
+def test_a_wide_layer_takes_bounded_memory_and_its_errors_still_cancel():
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((64, 64, 1))
+    model = keras.Model(pixels, keras.layers.Dense(4)(keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))))
+    large = np.kron(IMAGES[:96], np.ones((1, 2, 2, 1), np.uint8))
+    tracemalloc.start()
+    rounded = compensate_rounding(model, large[:64])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6  # one matrix of 4,096 inputs is 134 MB, and factoring it took several
+    kernel, bias = model.layers[-1].get_weights()
+    steps = np.abs(kernel).max(0) / 127
+    on_grid = rounded.layers[-1].get_weights()[0] / steps
+    np.testing.assert_allclose(on_grid, np.rint(on_grid), atol=1e-3)
+    np.testing.assert_allclose(np.abs(on_grid).max(0), 127, rtol=1e-5)
+    expected = answers(model, large[64:])
+    nearest = (large[64:].reshape(32, -1) / 255) @ (np.rint(kernel / steps) * steps) + bias
+    error, usual = (np.square(answer - expected).mean() for answer in (answers(rounded, large[64:]), nearest))
+    assert error < 0.1 * usual
+
+
+def test_in_passes_and_blocks_errors_cancel_nearly_as_well(monkeypatch: pytest.MonkeyPatch):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 1))
+    x = keras.layers.Conv2D(24, 5, strides=4, activation="relu")(keras.layers.Rescaling(1 / 255)(pixels))
+    x = keras.layers.Conv2D(16, 3, activation="relu")(keras.layers.DepthwiseConv2D(3)(x))
+    model = keras.Model(pixels, keras.layers.Dense(10, use_bias=False)(keras.layers.Flatten()(x)))
+    whole = compensate_rounding(model, IMAGES[:64])
+    passes = []
+    measure = rounding._moments
+    monkeypatch.setattr(rounding, "MOST_INPUTS", 80)
+    monkeypatch.setattr(rounding, "_MOST_BYTES", 100_000)
+    monkeypatch.setattr(rounding, "_moments", lambda *rest: passes.append(rest[1]) or measure(*rest))
+    parts = compensate_rounding(model, IMAGES[:64])
+    sizes = [block.inputs.stop - block.inputs.start for blocks in passes for block in blocks]
+    assert sizes == [25, 9, 72, 72, 72, 72, 72]  # 5x5x1, 3x3, 3x3x24 in three, 3x3x16 in two
+    assert len(passes) > 2
+    expected = answers(model, IMAGES[1000:1064])
+    plain = copied(model, weights={layer.name: [on_nearest_steps(layer), *layer.get_weights()[1:]]
+                                   for layer in model.layers if layer.weights})  # fmt: skip
+    errors = [np.square(answers(twin, IMAGES[1000:1064]) - expected).mean() for twin in (whole, parts, plain)]
+    assert errors[1] < 1.5 * errors[0]
+    assert errors[1] < 0.5 * errors[2]
+
+
+def on_nearest_steps(layer: keras.layers.Layer) -> np.ndarray:
+    kernel = np.asarray(layer.kernel)
+    axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else tuple(range(kernel.ndim - 1))
+    steps = np.abs(kernel).max(axes, keepdims=True) / 127
+    return np.rint(kernel / steps) * steps
 
 
 @pytest.mark.slow

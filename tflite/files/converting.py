@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ExportError
 from .modes import MODES
+from .rewriting import with_dynamic_range, with_quick_relus
 
 
 def convert(function: Any, mode: str, calibration: np.ndarray | None) -> bytes:
@@ -33,7 +34,7 @@ def convert(function: Any, mode: str, calibration: np.ndarray | None) -> bytes:
     # Variables would become resource operators; the module only names where there are none.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if mode != "float32":
+    if mode not in ("float32", "dynamic"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if mode == "float16":
         converter.target_spec.supported_types = [tf.float16]
@@ -50,7 +51,9 @@ def convert(function: Any, mode: str, calibration: np.ndarray | None) -> bytes:
             tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
             tf.lite.OpsSet.TFLITE_BUILTINS,
         ]
-    return converter.convert()
+    content: bytes = converter.convert()
+    rewrite = {"dynamic": with_dynamic_range, "int8": with_quick_relus}.get(mode)
+    return rewrite(content) if rewrite else content
 
 
 @contextmanager

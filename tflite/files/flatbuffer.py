@@ -79,15 +79,18 @@ def gpu_blockers(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(found) - _GPU_OPERATORS))
 
 
-def compact(content: bytes, metadata: dict[str, bytes] | None = None) -> bytes:
-    """Writes a TFLite file anew, every list of numbers once however often it occurs, with more metadata.
+def read(content: bytes) -> Any:
+    """A TFLite file as the schema's objects, to be changed and written anew."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(content)
+
+
+def write(model: Any) -> bytes:
+    """Writes the schema's objects as a TFLite file, every list of numbers once however often it occurs.
 
     An int8 file repeats its zero points, eight bytes for every channel of every layer; a file with several signatures
-    repeats whole weights.
-
-    Args:
-        content: A TFLite file.
-        metadata: Buffers to add, by name.
+    repeats whole weights. What no tensor refers to any longer is left out.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
@@ -119,18 +122,29 @@ def compact(content: bytes, metadata: dict[str, bytes] | None = None) -> bytes:
                 schema.BufferAddData(builder, data)
             return schema.BufferEnd(builder)
 
-    model = schema.ModelT.InitFromPackedBuf(content)
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or ()}
+    for index, buffer in enumerate(model.buffers):
+        buffer.__class__ = AlignedBuffer
+        if index not in used:
+            buffer.data = None
+    builder = SharingBuilder(sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None) + (1 << 16))
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def with_buffers(content: bytes, metadata: dict[str, bytes]) -> bytes:
+    """Writes a TFLite file anew with more metadata: buffers by name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
     model.metadata = [*(model.metadata or ())]
-    for name, data in (metadata or {}).items():
+    for name, data in metadata.items():
         entry, buffer = schema.MetadataT(), schema.BufferT()
         entry.name, entry.buffer, buffer.data = name, len(model.buffers), data
         model.metadata.append(entry)
         model.buffers.append(buffer)
-    for buffer in model.buffers:
-        buffer.__class__ = AlignedBuffer
-    builder = SharingBuilder(len(content) + (1 << 16))
-    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
-    return bytes(builder.Output())
+    return write(model)
 
 
 def _bytes_vector(builder: Any, data: bytes) -> int:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ExportError
 from ..network.deploying import deploy
-from .flatbuffer import compact
+from .flatbuffer import read, write
+from .rewriting import with_dynamic_range
 from .tracing import INPUT, OUTPUT, constant_weights, image_shape
 
 TrunkMode = Literal["float32", "float16", "dynamic"]
@@ -61,12 +62,12 @@ def learning_file(model: keras.Model, mode: TrunkMode = "dynamic", *, preprocess
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.experimental_enable_resource_variables = True
-        if mode != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if mode == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
         content: bytes = converter.convert()
-    return compact(content)  # the trunk is in two of the signatures
+    # The trunk is in two of the signatures: what is written anew holds it once.
+    return with_dynamic_range(content) if mode == "dynamic" else write(read(content))
 
 
 def _functions(trunk: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, dict[str, Any]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ExportError
-from .flatbuffer import compact
+from .flatbuffer import with_buffers
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -32,6 +32,9 @@ class About:
         licence: Under what terms the file may be used.
         author: Whose it is.
         description: What it recognises.
+
+    Raises:
+        ExportError: One of them is no text, or one that UTF-8 cannot hold.
     """
 
     name: str = ""
@@ -39,6 +42,18 @@ class About:
     licence: str = ""
     author: str = ""
     description: str = ""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_text(getattr(self, field.name), f"What a file says of its {field.name}")
+
+
+def check_text(text: Any, what: str) -> None:
+    """Raises `ExportError` unless a text can be written in UTF-8."""
+    try:
+        text.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise ExportError(f"{what} is text that UTF-8 can hold. Received: {text!r}.") from None
 
 
 def with_metadata(
@@ -58,7 +73,7 @@ def with_metadata(
         image_shape: Height, width and channels.
         output: What the file answers.
     """
-    file = io.BytesIO(compact(content, {NAME: _metadata(about, image_shape, output)}))
+    file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output)}))
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))

@@ -27,7 +27,11 @@ class Mode:
 MODES = {
     "float32": Mode(False, False, "float32 weights and arithmetic: the reference"),
     "float16": Mode(False, False, "float16 weights, half the size; GPUs compute in float16, CPUs in float32"),
-    "dynamic": Mode(False, False, "int8 weights, a quarter of the size; activations quantised on the fly"),
+    "dynamic": Mode(
+        False,
+        False,
+        "int8 weights, a quarter of the size; activations quantised on the fly; depthwise convolutions in float",
+    ),
     "int8": Mode(True, True, "int8 weights and activations: CPUs, DSPs and NPUs"),
     "int16x8": Mode(True, False, "int8 weights, int16 activations: where int8 loses too much"),
 }

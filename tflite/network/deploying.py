@@ -9,8 +9,9 @@ import keras
 from keras_inception import preprocess_input
 
 from ..errors import ExportError
+from .flattening import flattened
 from .folding import foldable, folded_weights
-from .graph import copied, recreated
+from .graph import copied, maker, recreated, scales_pixels
 
 PREDICTIONS = "predictions"
 
@@ -25,8 +26,8 @@ def deploy(
     """Returns the float32 twin of a trained model, with the classifier as its only output.
 
     The twin is built from the layers' configurations with every dtype policy set to float32, and the weights are
-    copied by layer name. Layers that the classifier does not need, such as auxiliary heads, are left out. The model
-    itself is not changed.
+    copied by layer name. Layers that the classifier does not need, such as auxiliary heads, are left out; models inside
+    the model are laid out among its layers. The model itself is not changed.
 
     Args:
         model: Functional or Sequential Keras model, channels last, of any dtype policy.
@@ -40,17 +41,22 @@ def deploy(
         A model with one float32 input and one float32 output.
 
     Raises:
-        ExportError: The model has no known classifier output, or cannot be rebuilt (sub-classed, quantised or
-            channels-first models).
+        ExportError: The model has no known classifier output, answers maps instead of classes, cannot be rebuilt
+            (sub-classed, quantised or channels-first models), or is to be preprocessed twice.
     """
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        raise ExportError(
-            f"The model must be a functional or Sequential Keras model. Received: {type(model).__name__}."
-        )
-    if len(model.inputs) != 1:
-        raise ExportError(f"The model must have one input, the image. Received: {len(model.inputs)} inputs.")
     _refuse(model)
-    trunk = keras.Model(model.inputs[0], _classifier(model, output), name=model.name)
+    flat = flattened(model)
+    if preprocessing is not None and scales_pixels(flat):
+        raise ExportError(
+            "A model with preprocessing inside takes raw pixels: leave the name out. "
+            f"Received: preprocessing={preprocessing!r} for {model.name}."
+        )
+    trunk = keras.Model(flat.inputs[0], _classifier(flat.outputs[_place(model)], output), name=model.name)
+    if len(trunk.output_shape) != 2:
+        raise ExportError(
+            "The model must answer [n, classes] or [n, features]: without a top, build it with pooling. "
+            f"Received: output shape {trunk.output_shape}."
+        )
     folds = foldable(trunk) if fold else {}
     replaced = {batch_norm: weighted for weighted, batch_norm in folds.items()}
     weights = {name: folded_weights(trunk.get_layer(name), trunk.get_layer(folds[name])) for name in folds}
@@ -68,42 +74,54 @@ def deploy(
     if preprocessing is not None:
         pixels = keras.Input(model.inputs[0].shape[1:], dtype="float32", name="images")
         raw = preprocess_input(pixels, preprocessing)
-        twin = keras.Model(pixels, twin(raw), name=model.name)
-        twin.trainable = False
+        twin = flattened(keras.Model(pixels, twin(raw), name=model.name))
     return twin
 
 
-def predictions(outputs: Any) -> Any:
-    """Returns the classifier's part of what a model answers: of named outputs, the one named "predictions"."""
-    return outputs[PREDICTIONS] if isinstance(outputs, dict) else outputs
+def predictions(model: keras.Model, outputs: Any) -> Any:
+    """Returns the classifier's part of what a model answers: of several outputs, the one named "predictions"."""
+    return keras.tree.flatten(outputs)[_place(model)]
 
 
-def _classifier(model: keras.Model, output: str) -> Any:
-    """The symbolic output that is kept."""
-    tensor = model.outputs[0]
-    if len(model.outputs) > 1:
-        named = model.output
-        if isinstance(named, dict) and PREDICTIONS in named:
-            tensor = named[PREDICTIONS]
-        elif any(layer.name == PREDICTIONS for layer in model.layers):
-            tensor = model.get_layer(PREDICTIONS).output
-        else:
-            names = ", ".join(sorted(model.output_names))
-            raise ExportError(f"One of several outputs must be named {PREDICTIONS!r}. Received: {names}.")
+def _place(model: keras.Model) -> int:
+    """Which of a model's outputs is kept."""
+    if len(model.outputs) == 1:
+        return 0
+    named = model.output.get(PREDICTIONS) if isinstance(model.output, dict) else None
+    for place, tensor in enumerate(model.outputs):
+        if tensor is named or (named is None and maker(tensor)[0].name == PREDICTIONS):
+            return place
+    names = ", ".join(sorted(model.output_names))
+    raise ExportError(f"One of several outputs must be named {PREDICTIONS!r}. Received: {names}.")
+
+
+def _classifier(tensor: Any, output: str) -> Any:
+    """The symbolic output itself, or what its softmax is computed from."""
     if output == "probabilities":
         return tensor
     if output != "logits":
         raise ExportError(f"The output must be 'probabilities' or 'logits'. Received: {output!r}.")
-    # The operation that made the tensor; Keras offers no public way to ask for it.
-    last = tensor._keras_history.operation
-    if not isinstance(last, keras.layers.Activation | keras.layers.Softmax):
-        raise ExportError(f"Logits need a softmax layer of its own at the end. Received: {type(last).__name__}.")
-    return last.input
+    last, logits = maker(tensor)
+    is_softmax = isinstance(last, keras.layers.Softmax) or (
+        isinstance(last, keras.layers.Activation) and last.activation is keras.activations.softmax
+    )
+    if not is_softmax:
+        what = f"{type(last).__name__} {last.name!r}"
+        raise ExportError(f"Logits need a softmax layer of its own at the end. Received: {what}.")
+    return logits
 
 
 def _refuse(model: keras.Model) -> None:
-    """Raises for what the runtime could not run or what would silently come out wrong."""
-    for layer in model.layers:
+    """Raises for what cannot be taken apart, what the runtime could not run or what would come out wrong."""
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise ExportError(
+            f"The model must be a functional or Sequential Keras model. Received: {type(model).__name__}."
+        )
+    if not getattr(model, "inputs", None):
+        raise ExportError(f"The model must be built: give it an input shape. Received: {model.name} without one.")
+    if len(model.inputs) != 1:
+        raise ExportError(f"The model must have one input, the image. Received: {len(model.inputs)} inputs.")
+    for layer in model._flatten_layers(include_self=False):  # those of inner models, too
         if getattr(layer, "data_format", None) == "channels_first":
             raise ExportError(f"The model must be channels last. Received: layer {layer.name!r} is channels first.")
         if getattr(layer, "quantization_mode", None):

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..errors import ExportError, first_line
+
 
 def nodes(model: keras.Model) -> list[Any]:
     """The calls that a functional model consists of, in the order in which they can be made.
@@ -26,6 +28,29 @@ def readers(model: keras.Model) -> dict[str, list[Any]]:
         for parent in node.parent_nodes:
             found[parent.operation.name].append(node.operation)
     return found
+
+
+def maker(tensor: Any) -> tuple[Any, Any]:
+    """The operation that made a symbolic tensor, and the first tensor that it made it from."""
+    history = tensor._keras_history  # Keras offers no public way to ask for it
+    return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors[0]
+
+
+def scales_pixels(model: keras.Model) -> bool:
+    """Whether a model of one input scales what it is given before any weights see it.
+
+    Of the layers behind weights nothing follows: InceptionResNet scales its residuals with the same kind of layer.
+    """
+    reading, seen = readers(model), set()
+    waiting = [model.inputs[0]._keras_history.operation]
+    while waiting:
+        for operation in reading[waiting.pop().name]:
+            if isinstance(operation, keras.layers.Rescaling | keras.layers.Normalization):
+                return True
+            if operation.name not in seen and not getattr(operation, "weights", None):
+                seen.add(operation.name)
+                waiting.append(operation)
+    return False
 
 
 def copied(
@@ -53,10 +78,22 @@ def copied(
 
 
 def recreated(layer: Any, **changes: Any) -> Any:
-    """A layer or operation built anew from its configuration, in float32 and without its weights."""
-    if isinstance(layer, keras.Model):
-        return keras.models.clone_model(layer, clone_function=recreated)
-    config = layer.get_config() | changes
-    if isinstance(layer, keras.layers.Layer):
-        config["dtype"] = "float32"
-    return type(layer).from_config(config)
+    """A layer or operation built anew from its configuration, in float32 and without its weights.
+
+    Raises:
+        ExportError: It has no configuration, or cannot be built from it.
+    """
+    try:
+        if isinstance(layer, keras.Model):
+            return keras.models.clone_model(layer, clone_function=recreated)
+        config = layer.get_config() | changes
+        if isinstance(layer, keras.layers.Layer):
+            config["dtype"] = "float32"
+        return type(layer).from_config(config)
+    except ExportError:
+        raise
+    except Exception as error:  # whatever the layer's own code raises
+        raise ExportError(
+            "A layer must be one that its configuration rebuilds. "
+            f"Received: {layer.name!r}, a {type(layer).__name__} ({first_line(error)})."
+        ) from error

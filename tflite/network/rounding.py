@@ -5,10 +5,17 @@ the weights of the same output channel that are still to be rounded, by how the 
 calibration images: GPTQ (Frantar, Ashkboos, Hoefler and Alistarh, https://arxiv.org/abs/2210.17323). The bias then
 takes up the mean of what remains. The steps stay those that the converter chooses, so that it finds the weights on its
 grid.
+
+How n inputs vary together is a matrix of n x n. A layer of more than `MOST_INPUTS` inputs is rounded in blocks of like
+size, each making up for its own errors. A pass over the images measures as many blocks as fit into `_MOST_BYTES`, and a
+matrix is let go of when its weights are rounded: so memory has a bound, whatever the layers, beside the weights.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +26,15 @@ from .graph import copied
 
 IMAGES = 128  # more change nothing that matters: a layer sees thousands of their patches
 _PATCHES_PER_IMAGE = 64
+MOST_INPUTS = 2048  # a matrix of 34 MB, and a few copies while it is factored
+_MOST_BYTES = 1 << 28
 _BATCH = 8
 _DAMPING = 0.01  # of the mean variance, added to every one: the paper's
 _BLOCK = 128  # rounding errors are passed on within a block at once, to later blocks in one matrix product
 _STEPS = 127  # symmetric int8
 
 
-def compensate_rounding(twin: keras.Model, images: np.ndarray) -> keras.Model:
+def compensate_rounding(twin: keras.Model, images: np.ndarray, *, least: int = 0) -> keras.Model:
     """Returns a copy of a twin whose weights lie on the int8 grid and answer nearly as before.
 
     Plain and depthwise convolutions and dense layers are rounded; grouped convolutions stay as they are and the
@@ -34,22 +43,62 @@ def compensate_rounding(twin: keras.Model, images: np.ndarray) -> keras.Model:
     Args:
         twin: A model that `deploy` returned with folded batch norms.
         images: Calibration images, uint8 [n, h, w, c].
+        least: Where above 0: depthwise convolutions, and plain ones of fewer weights, stay as they are, as in dynamic
+            range.
     """
-    layers = [layer for layer in twin.layers if _is_rounded(layer)]
-    weights = {}
-    for layer, moments in zip(layers, _moments(twin, layers, images[:IMAGES]), strict=True):
-        kernel, *bias = layer.get_weights()
-        matrices = _as_matrices(layer, kernel)
-        new = _round(matrices, moments.second)
-        arrays = [_as_kernel(layer, new)]
-        if bias:
-            lost = np.einsum("gk,gko->go", moments.first, matrices - new)
-            arrays.append(bias[0] + lost.reshape(-1))
-        weights[layer.name] = [array.astype("float32") for array in arrays]
-    return copied(twin, weights=weights)
+    weights: dict[str, list[np.ndarray]] = {}
+    rounded_layers = [layer for layer in twin.layers if _is_rounded(layer, least)]
+    for blocks in _passes(block for layer in rounded_layers for block in _blocks(layer)):
+        moments = _moments(twin, blocks, images[:IMAGES])
+        for block in blocks:
+            layer = block.layer
+            old, *bias = layer.get_weights()
+            new, *new_bias = weights.setdefault(layer.name, [np.empty_like(old), *(b.astype("float64") for b in bias)])
+            known = moments.pop(0)
+            matrices = _as_matrices(layer, old)
+            rounded, lost = _round(matrices, block.inputs, known)
+            _as_matrices(layer, new)[:, block.inputs] = rounded
+            for array in new_bias:
+                array += lost
+    return copied(twin, weights={name: [array.astype("float32") for array in some] for name, some in weights.items()})
 
 
 @dataclass
+class _Block:
+    """The inputs of a layer that are rounded together.
+
+    Attributes:
+        layer: The layer.
+        inputs: Which of the inputs that each of its weights sees.
+        size: Of its moments, in bytes.
+    """
+
+    layer: Any
+    inputs: slice
+    size: int
+
+
+def _blocks(layer: Any) -> list[_Block]:
+    groups, inputs, _ = _as_matrices(layer, layer.kernel).shape
+    sizes = (math.ceil(inputs / blocks) for blocks in itertools.count(1))
+    size = next(size for size in sizes if size == 1 or groups * size**2 <= MOST_INPUTS**2)
+    return [
+        _Block(layer, slice(start, min(start + size, inputs)), 8 * groups * size**2) for start in range(0, inputs, size)
+    ]
+
+
+def _passes(blocks: Iterable[_Block]) -> Iterator[list[_Block]]:
+    """The blocks in their order, as many at a time as memory is set aside for."""
+    some: list[_Block] = []
+    for block in blocks:
+        if some and sum(other.size for other in some) + block.size > _MOST_BYTES:
+            yield some
+            some = []
+        some.append(block)
+    if some:
+        yield some
+
+
 class _Moments:
     """What a layer's inputs are like on average: of each group of channels that a weight sees (one, or a channel each).
 
@@ -58,30 +107,45 @@ class _Moments:
         second: Mean products of two inputs, [groups, inputs, inputs].
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    def __init__(self) -> None:
+        self.first: Any = 0.0
+        self.second: Any = None
+        self._count = 0
+
+    def see(self, patches: np.ndarray) -> None:
+        """Adds up [groups, patches, inputs]."""
+        import tensorflow as tf
+
+        self.first = self.first + patches.sum(axis=1, dtype="float64")
+        products = tf.matmul(patches, patches, transpose_a=True).numpy()
+        if self.second is None:
+            self.second = products.astype("float64")
+        else:
+            self.second += products
+        self._count += patches.shape[1]
+
+    def average(self) -> _Moments:
+        self.first /= self._count
+        self.second /= self._count
+        return self
 
 
-def _moments(twin: keras.Model, layers: list[Any], images: np.ndarray) -> list[_Moments]:
+def _moments(twin: keras.Model, blocks: list[_Block], images: np.ndarray) -> list[_Moments]:
     import tensorflow as tf
 
+    layers = list({id(block.layer): block.layer for block in blocks}.values())
     reading = keras.Model(twin.inputs[0], [layer.input for layer in layers])
     inputs_of = tf.function(lambda batch: reading(batch, training=False), autograph=False)
     order = np.random.default_rng(0)
-    sums: list[_Moments | None] = [None] * len(layers)
-    counts = np.zeros(len(layers))
+    found = [_Moments() for _ in blocks]
     for start in range(0, len(images), _BATCH):
         batch = tf.constant(images[start : start + _BATCH].astype("float32"))
-        for index, (layer, tensor) in enumerate(zip(layers, tf.nest.flatten(inputs_of(batch)), strict=True)):
+        for layer, tensor in zip(layers, tf.nest.flatten(inputs_of(batch)), strict=True):
             patches = _patches(layer, tensor, order)  # [groups, patches, inputs]
-            first = patches.sum(axis=1, dtype="float64")
-            second = tf.matmul(patches, patches, transpose_a=True).numpy().astype("float64")
-            known = sums[index]
-            sums[index] = (
-                _Moments(first, second) if known is None else _Moments(known.first + first, known.second + second)
-            )
-            counts[index] += patches.shape[1]
-    return [_Moments(some.first / n, some.second / n) for some, n in zip(sums, counts, strict=True) if some is not None]
+            for block, moments in zip(blocks, found, strict=True):
+                if block.layer is layer:
+                    moments.see(patches[:, :, block.inputs])
+    return [moments.average() for moments in found]
 
 
 def _patches(layer: Any, tensor: Any, order: np.random.Generator) -> np.ndarray:
@@ -103,51 +167,58 @@ def _patches(layer: Any, tensor: Any, order: np.random.Generator) -> np.ndarray:
     return rows[None]
 
 
-def _is_rounded(layer: Any) -> bool:
+def _is_rounded(layer: Any, least: int) -> bool:
     if type(layer) is keras.layers.Conv2D:
-        return layer.groups == 1
-    return type(layer) in (keras.layers.DepthwiseConv2D, keras.layers.Dense)
+        return layer.groups == 1 and math.prod(layer.kernel.shape) >= least
+    return type(layer) is keras.layers.Dense or (type(layer) is keras.layers.DepthwiseConv2D and not least)
 
 
-def _as_matrices(layer: Any, kernel: np.ndarray) -> np.ndarray:
-    """A kernel as float64 [groups, inputs, outputs]."""
+def _as_matrices(layer: Any, kernel: Any) -> np.ndarray:
+    """A kernel seen as [groups, inputs, outputs]; of an array, what is written there is written in the kernel."""
+    array = np.asarray(kernel)
     if type(layer) is keras.layers.DepthwiseConv2D:
-        height, width, channels, multiplier = kernel.shape
-        return kernel.reshape(height * width, channels, multiplier).transpose(1, 0, 2).astype("float64")
-    return kernel.reshape(1, -1, kernel.shape[-1]).astype("float64")
+        height, width, channels, multiplier = array.shape
+        return array.reshape(height * width, channels, multiplier).transpose(1, 0, 2)
+    return array.reshape(1, -1, array.shape[-1])
 
 
-def _as_kernel(layer: Any, matrices: np.ndarray) -> np.ndarray:
-    if type(layer) is keras.layers.DepthwiseConv2D:
-        return matrices.transpose(1, 0, 2).reshape(layer.kernel.shape)
-    return matrices.reshape(layer.kernel.shape)
+def _round(kernel: np.ndarray, inputs: slice, moments: _Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Rounds a block of [groups, inputs, outputs], each output on the grid of its own largest weight.
 
-
-def _round(matrices: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Rounds [groups, inputs, outputs], each output on the grid of its own largest weight."""
-    import tensorflow as tf
-
-    groups, inputs, _ = matrices.shape
-    steps = np.maximum(np.abs(matrices).max(axis=1, keepdims=True), 1e-12) / _STEPS
-    largest = np.abs(matrices).argmax(axis=1)[:, None, :] == np.arange(inputs)[None, :, None]
-    variance = np.einsum("gkk->g", second) / inputs
-    damped = second + np.eye(inputs) * (_DAMPING * variance + 1e-9)[:, None, None]
-    # The upper Cholesky factor of the inverse, by way of the reversed matrix: one factorisation, one triangular solve.
-    factor = tf.linalg.cholesky(damped[:, ::-1, ::-1])
-    upper = tf.linalg.triangular_solve(factor, np.broadcast_to(np.eye(inputs), damped.shape)).numpy()[:, ::-1, ::-1]
+    Returns:
+        The block, and what its outputs have lost on average.
+    """
+    steps = np.maximum(np.abs(kernel).max(axis=1, keepdims=True).astype("float64"), 1e-12) / _STEPS
+    places = np.arange(inputs.start, inputs.stop)
+    largest = np.abs(kernel).argmax(axis=1)[:, None, :] == places[None, :, None]
+    matrices, upper = kernel[:, inputs].astype("float64"), _factored(moments.second)
+    groups, count, _ = matrices.shape
 
     left, rounded = matrices.copy(), np.empty_like(matrices)
-    for start in range(0, inputs, _BLOCK):
-        stop = min(start + _BLOCK, inputs)
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
         errors = np.empty((groups, stop - start, matrices.shape[2]))
         for row in range(start, stop):
             weight, step = left[:, row], steps[:, 0]
-            count = np.clip(np.rint(weight / step), -_STEPS, _STEPS)
+            on_grid = np.clip(np.rint(weight / step), -_STEPS, _STEPS)
             # The largest weight stays at the end of the grid: the converter reads the step off it.
-            count = np.where(largest[:, row], np.sign(matrices[:, row]) * _STEPS, count)
-            rounded[:, row] = count * step
+            on_grid = np.where(largest[:, row], np.sign(matrices[:, row]) * _STEPS, on_grid)
+            rounded[:, row] = on_grid * step
             error = (weight - rounded[:, row]) / upper[:, row, row, None]
             left[:, row + 1 : stop] -= upper[:, row, row + 1 : stop, None] * error[:, None]
             errors[:, row - start] = error
         left[:, stop:] -= upper[:, start:stop, stop:].transpose(0, 2, 1) @ errors
-    return rounded
+    return rounded, np.einsum("gk,gko->go", moments.first, matrices - rounded).reshape(-1)
+
+
+def _factored(second: np.ndarray) -> np.ndarray:
+    """The upper Cholesky factor of the inverse of damped moments, which are changed."""
+    import tensorflow as tf
+
+    variance = np.einsum("gkk->g", second) / second.shape[1]
+    diagonal = np.einsum("gkk->gk", second)
+    diagonal += (_DAMPING * variance + 1e-9)[:, None]
+    # By way of the reversed matrix: one factorisation, one triangular solve.
+    factor = tf.linalg.cholesky(second[:, ::-1, ::-1])
+    inverse = tf.linalg.triangular_solve(factor, np.broadcast_to(np.eye(second.shape[1]), second.shape))
+    return inverse.numpy()[:, ::-1, ::-1]

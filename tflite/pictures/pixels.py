@@ -37,7 +37,7 @@ def calibration_images(source: Iterable[Any] | np.ndarray | None, shape: tuple[i
 
 
 def collect(batches: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Gathers images as uint8 [n, h, w, c] and their labels, or None where there are none.
+    """Gathers images as uint8 [n, h, w, c] and their labels, [n] or [n, classes], or None where there are none.
 
     Raises:
         ExportError: As `calibration_images`, or not every image has a label.
@@ -46,7 +46,8 @@ def collect(batches: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.nda
     for batch, of_batch in _pairs(batches):
         images.append(pixels(batch, shape))
         if of_batch is not None:
-            labels.append(np.asarray(of_batch).reshape(-1))
+            array = np.asarray(of_batch)
+            labels.append(array if array.ndim == 2 and array.shape[1] > 1 else array.reshape(-1))
     if not sum(map(len, images)):
         raise ExportError("A verification needs real images. Received: none.")
     together = _of_a_picture(np.concatenate(images), "Images")

@@ -26,7 +26,8 @@ class Limits:
         difference: Largest absolute difference of a probability in float32 files and the SavedModel.
         float16_difference: Likewise in float16 files (and of a network trained in 16 bits from its float32 twin).
         quantized_difference: Likewise in dynamic, int8 and int16x8 files.
-        agreement: Smallest share of the images on which a file's first class is the network's.
+        agreement: Smallest share of the images on which a file's first class is the network's; of sigmoids, on which
+            the classes above one half are.
         accuracy_loss: Largest accuracy that a file may lose, as a share of the labelled images.
     """
 
@@ -59,9 +60,13 @@ class Row:
         precision: The Keras model's compute dtype; empty for files.
         size: In bytes; for the Keras model, of its weights.
         difference: Largest absolute difference of an output from the float32 twin in Keras.
-        agreement: Share of the images on which its first class is the twin's.
-        top5_agreement: Share of the images on which the twin's first class is among its first five.
-        accuracy: Share of the labelled images that it gets right; None where labels are unknown.
+        agreement: Share of the images on which its first class is the twin's. Where the network ends in sigmoids, on
+            which the same classes lie above one half (of the one logit of a single output, above 0), and where none
+            does, the same class comes first.
+        top5_agreement: Share of the images on which the twin's first class is among its first five; of a single
+            output, the agreement.
+        accuracy: Share of the labelled images that it gets right, of labels [n, classes] every class; None where labels
+            are unknown.
         latency_ms: Median milliseconds for one image, interleaved with the other rows.
         latency_low_ms: Tenth percentile.
         latency_high_ms: Ninetieth percentile.

@@ -1,4 +1,9 @@
-"""How near a file's answers are to the network's, and whether that is near enough: asked of every file in one way."""
+"""How near a file's answers are to the network's, and whether that is near enough: asked of every file in one way.
+
+Of a softmax the first class counts. Where each answer is a decision of its own, as with sigmoids, or with the single
+logit of a network of one output, a picture's classes are those beyond the threshold, and files must find the same ones;
+where none is, the first class counts again: files of a network that finds nothing would agree on whatever they are.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from keras_inception import preprocess_input
 
 from ..errors import ExportError, quiet
 from ..network.deploying import deploy, predictions
+from ..network.graph import maker
 from ..running.timing import compiled
 from .limits import Limits
 
@@ -35,7 +41,7 @@ class Yardstick:
     Args:
         model: The network that was exported.
         images: uint8 [n, h, w, c].
-        labels: Class indices [n], or None.
+        labels: Class indices [n] (0 or 1 for one output), for sigmoids also zeros and ones [n, classes], or None.
         limits: What a file may differ by.
         classes: How many classes the files tell apart.
         preprocessing: Of a network without one inside, its name.
@@ -66,10 +72,9 @@ class Yardstick:
             raise ExportError(
                 f"The model must have the export's {classes} classes. Received: {network.output_shape[-1]}."
             )
-        if labels is not None and not (labels.min() >= 0 and labels.max() < classes):
-            raise ExportError(
-                f"Labels must be class indices below {classes}. Received: {labels.min()} to {labels.max()}."
-            )
+        self._threshold = _threshold(network)
+        if labels is not None:
+            _check_labels(labels, classes, decisions=self._threshold is not None)
         twin = compiled(network)
         # A model as it is answers probabilities; of logits there is no more to compare than its twin's.
         self.given = twin if output == "logits" else _as_it_is(model, preprocessing)
@@ -83,11 +88,21 @@ class Yardstick:
             answer = self._answers(call)
         first, expected = answer.argmax(1), self.reference.argmax(1)
         five = np.argsort(-answer, axis=1, kind="stable")[:, :5]
+        agrees, holds = first == expected, (five == expected[:, None]).any(1)
+        right = first == self.labels if self.labels is not None and self.labels.ndim == 1 else None
+        if self._threshold is not None:
+            found, sought = answer > self._threshold, self.reference > self._threshold
+            agrees = (found == sought).all(1) & (agrees | sought.any(1))
+            if answer.shape[1] == 1:  # one decision, which five guesses always hold
+                holds = agrees
+                right = None if self.labels is None else found[:, 0] == self.labels
+            elif right is None and self.labels is not None:
+                right = (found == self.labels).all(1)
         return Likeness(
             difference=float(np.abs(answer - self.reference).max()),
-            agreement=float((first == expected).mean()),
-            top5_agreement=float((five == expected[:, None]).any(1).mean()),
-            accuracy=None if self.labels is None else float((first == self.labels).mean()),
+            agreement=float(agrees.mean()),
+            top5_agreement=float(holds.mean()),
+            accuracy=None if right is None else float(right.mean()),
         )
 
     def failures(self, found: Likeness, mode: str, *, who: str = "", precision: str = "") -> list[str]:
@@ -119,6 +134,37 @@ class Yardstick:
         return np.concatenate([call(self.images[start : start + _BATCH]) for start in starts])
 
 
+def _threshold(network: keras.Model) -> float | None:
+    """What an answer of a network exceeds where the class is found; None where the largest answer is the class."""
+    last, before = maker(network.outputs[0])
+    while isinstance(last, keras.layers.Identity) or (
+        isinstance(last, keras.layers.Activation) and last.activation is keras.activations.linear
+    ):
+        last, before = maker(before)
+    activation = getattr(last, "activation", None)
+    if activation in (keras.activations.sigmoid, keras.activations.hard_sigmoid) or type(last).__name__ == "Sigmoid":
+        return 0.5
+    if network.output_shape[-1] > 1:
+        return None
+    if activation is keras.activations.softmax or isinstance(last, keras.layers.Softmax):
+        raise ExportError(
+            "A network of one output must end in a sigmoid or a logit: nothing can be proven of a softmax there, which "
+            f"answers 1 whatever it sees. Received: {network.name} with {last.name!r}."
+        )
+    return 0.0
+
+
+def _check_labels(labels: np.ndarray, classes: int, *, decisions: bool) -> None:
+    if labels.ndim == 2 and not (decisions and classes == labels.shape[1] and np.isin(labels, (0, 1)).all()):
+        what = f"zeros and ones for each of the {classes} classes, or class indices" if decisions else "class indices"
+        raise ExportError(
+            f"Labels must be {what}. Received: an array {labels.shape} from {labels.min():g} to {labels.max():g}."
+        )
+    most = 2 if classes == 1 else classes
+    if labels.ndim == 1 and not (labels.min() >= 0 and labels.max() < most):
+        raise ExportError(f"Labels must be class indices below {most}. Received: {labels.min()} to {labels.max()}.")
+
+
 def precision_of(model: keras.Model) -> str:
     """The dtype that the model's layers compute in: a 16-bit one where any layer does."""
     kinds = {str(getattr(layer, "compute_dtype", "float32")) for layer in model.layers}
@@ -131,6 +177,6 @@ def _as_it_is(model: keras.Model, preprocessing: str | None) -> Callable[[np.nda
 
     def call(images: np.ndarray) -> np.ndarray:
         raw = images if preprocessing is None else preprocess_input(images, preprocessing)
-        return np.asarray(predictions(function(raw)), "float32")
+        return np.asarray(predictions(model, function(raw)), "float32")
 
     return call

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -43,7 +45,8 @@ def verify(
     Args:
         model: The model that was exported.
         folder: The export.
-        batches: (images, labels) pairs, or images alone: [n, h, w, c], pixels 0..255; labels are class indices.
+        batches: (images, labels) pairs, or images alone: [n, h, w, c], pixels 0..255; labels are class indices, of a
+            single output 0 or 1, of several sigmoids also zeros and ones [n, classes].
         limits: What the files may differ by; None: `Limits()`.
         threads: Threads of LiteRT; None: as many as there are cores.
         runs: Timed rounds for the latency.
@@ -53,12 +56,14 @@ def verify(
 
     Raises:
         FileNotFoundError: There is no export in the folder.
-        ExportError: There are no images, they have another size, or the model has other classes than the export.
+        ExportError: There are no images, they have another size, the model has other classes than the export, or the
+            folder cannot be written.
     """
     if runs < 1:
         raise ExportError(f"Latency is measured in at least one run. Received: {runs}.")
     limits, threads = limits or Limits(), threads or cores()
     opened = Export.open(folder)
+    _check_writable(opened.folder)
     images, labels = collect(batches, opened.input_shape)
     yardstick = Yardstick(
         model,
@@ -154,7 +159,29 @@ def _machine() -> dict[str, str]:
     }
 
 
+def _check_writable(folder: Path) -> None:
+    """Raises before anything was measured what would else be raised after it."""
+    with _writing(folder), tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    with _writing(path.parent):
+        try:
+            partial.write_text(text, "utf-8")
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(
+            f"{PROOF} is written into the export's folder. Received: {folder} ({error.strerror})."
+        ) from error

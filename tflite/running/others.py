@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,31 @@ from ..files.tracing import INPUT, OUTPUT, SIGNATURE
 from .litert import cores
 
 
-def open_onnx(path: str | Path, *, threads: int | None = None) -> Any:
-    """Opens an exported ONNX file in ONNX Runtime.
+@dataclass(frozen=True)
+class Opened:
+    """A file as a function of a uint8 batch that returns a float32 array.
 
-    Returns:
-        A function of a uint8 batch that returns a float32 array.
+    Attributes:
+        run: The function.
+        image_shape: What it takes of an image, height, width and channels; None: any.
+        keep: Whose weights the function needs: they live as long as the object does.
+    """
+
+    run: Callable[[Any], np.ndarray]
+    image_shape: tuple[int | None, ...]
+    keep: Any
+
+    def __call__(self, images: Any) -> np.ndarray:
+        """What the file answers to a batch of pixels."""
+        return self.run(images)
+
+
+def open_onnx(path: str | Path, *, threads: int | None = None) -> Opened:
+    """Opens an exported ONNX file in ONNX Runtime.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ExportError: ONNX Runtime is not installed, or it cannot read the file.
+        ExportError: ONNX Runtime is not installed, or it cannot read the file, or that is none of an export.
     """
     try:
         import onnxruntime
@@ -37,26 +55,28 @@ def open_onnx(path: str | Path, *, threads: int | None = None) -> Any:
     except Exception as error:  # ONNX Runtime's errors share no public base class
         raise ExportError(f"An ONNX file must be whole. Received: {path} ({first_line(error)}).") from error
 
-    def call(images: np.ndarray) -> np.ndarray:
+    inputs = {value.name: value for value in session.get_inputs()}
+    _check_names("An ONNX file", path, inputs, [value.name for value in session.get_outputs()])
+    if inputs[INPUT].type != "tensor(uint8)":
+        raise ExportError(f"An ONNX file must take uint8 pixels. Received: {path}, which takes {inputs[INPUT].type}.")
+
+    def run(images: np.ndarray) -> np.ndarray:
         answer: np.ndarray = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images, np.uint8)})[0]
         return answer
 
-    return call
+    return Opened(run, tuple(size if isinstance(size, int) else None for size in inputs[INPUT].shape[1:]), session)
 
 
-def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Any:
+def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:
     """Loads an exported SavedModel.
 
     Args:
         folder: The folder that holds saved_model.pb.
         signature: Which of its functions.
 
-    Returns:
-        A function of a uint8 batch that returns a float32 array.
-
     Raises:
         FileNotFoundError: There is no such folder.
-        ExportError: It cannot be loaded, or has no such signature.
+        ExportError: It cannot be loaded, has no such signature, or one that is none of an export's.
     """
     import tensorflow as tf
 
@@ -69,8 +89,22 @@ def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Any:
     except Exception as error:  # protobuf, h5 and TensorFlow errors share no base class
         raise ExportError(f"A SavedModel must be whole. Received: {folder} ({first_line(error)}).") from error
 
-    def call(images: Any) -> np.ndarray:
+    inputs, outputs = function.structured_input_signature[1], function.structured_outputs
+    _check_names("A SavedModel", folder, inputs, outputs)
+    if inputs[INPUT].dtype != tf.uint8:
+        raise ExportError(
+            f"A SavedModel must take uint8 pixels. Received: {folder}, which takes {inputs[INPUT].dtype.name}."
+        )
+
+    def run(images: Any) -> np.ndarray:
         return function(**{INPUT: tf.constant(images)})[OUTPUT].numpy()
 
-    call.keep = loaded  # type: ignore[attr-defined]  # the variables live as long as the object does
-    return call
+    return Opened(run, tuple(inputs[INPUT].shape[1:]), loaded)
+
+
+def _check_names(what: str, path: str | Path, inputs: Iterable[str], outputs: Iterable[str]) -> None:
+    if {*inputs} != {INPUT} or OUTPUT not in {*outputs}:
+        raise ExportError(
+            f"{what} must map {INPUT!r} to {OUTPUT!r}, as export writes it. Received: {path} with "
+            f"{', '.join(map(str, inputs))} to {', '.join(map(str, outputs))}."
+        )

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from ..errors import ExportError, first_line
-from ..pictures.pixels import pixels
 from .litert import LiteRTModel, cores
 from .others import open_onnx, open_saved_model
 
@@ -62,9 +61,10 @@ def benchmark(
 
     Args:
         files: Paths of .tflite, .onnx and .keras files and of SavedModel folders, Keras models, or functions of a
-            batch; or a mapping from names to them.
-        images: Batch of pixels to feed, [n, h, w, c] in 0..255; None: seeded random pixels of the size that the first
-            file or model takes (latency does not depend on what is in the picture).
+            batch; or a mapping from names to them. Of several of one name, the second is timed as `NAME (2)`.
+        images: Batch of pixels to feed, [n, h, w, c] in 0..255; None: seeded random pixels, for each of the size that
+            it takes, or the first of the others where that is not known (latency does not depend on what is in the
+            picture).
         vs: Name of the contestant that the others are compared with (of a path, the path).
         batch: Images a call, where `images` is None.
         threads: Threads of LiteRT; None: as many as there are cores.
@@ -76,29 +76,33 @@ def benchmark(
 
     Raises:
         FileNotFoundError: A path that does not exist.
-        ExportError: A file that cannot be run, or nothing to time.
+        ExportError: A file that cannot be run, one that takes images of another size, or nothing to time.
     """
     if isinstance(files, str | Path):
         files = [files]
-    named = dict(files) if isinstance(files, Mapping) else {_name(item): item for item in files}
+    named = dict(files) if isinstance(files, Mapping) else _named(files)
     if not named:
         raise ExportError("A benchmark needs something to time. Received: nothing.")
-    if runs < 1:
-        raise ExportError(f"A benchmark needs at least one run. Received: {runs}.")
+    if runs < 1 or batch < 1:
+        raise ExportError(f"A benchmark needs at least one run of one image. Received: {runs} of {batch}.")
     if vs is not None and vs not in named:
         raise ExportError(f"What the others are compared with is one of {', '.join(named)}. Received: {vs!r}.")
     threads = threads or cores()
     opened = {name: open_any(item, threads=threads) for name, item in named.items()}
+    shapes = {name: shape for name, (_, _, shape) in opened.items()}
     if images is None:
-        images = _random_images(opened, batch)
-    calls = {name: partial(call, images) for name, (call, _, _) in opened.items()}
+        fed = _random_images(shapes, batch)
+    else:
+        _check_sizes(images, shapes)
+        fed = dict.fromkeys(shapes, images)
+    calls = {name: partial(call, fed[name]) for name, (call, _, _) in opened.items()}
     times = interleaved(calls, runs=runs, warmup=warmup)
     rows = []
     for name, (_, kind, _) in opened.items():
         low, median, high = np.percentile(times[name], [10, 50, 90]) * 1e3
         allowed = threads if kind in ("tflite", "onnx") else cores()
         ratio = None if vs is None else float(np.median(times[name] / times[vs]))
-        rows.append(Timing(name, kind, float(median), float(low), float(high), runs, len(images), allowed, ratio))
+        rows.append(Timing(name, kind, float(median), float(low), float(high), runs, len(fed[name]), allowed, ratio))
     return rows
 
 
@@ -135,7 +139,10 @@ def compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
     return call
 
 
-def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], str, tuple[int, ...] | None]:
+_Shape: TypeAlias = tuple[int | None, ...] | None  # of an image, as far as it is known
+
+
+def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], str, _Shape]:
     """Opens a contestant: its function of a batch, its kind, and the image shape that it takes where that is known."""
     if isinstance(item, keras.Model):
         return compiled(item), "keras", tuple(item.inputs[0].shape[1:])
@@ -144,13 +151,15 @@ def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], s
         if not path.exists():
             raise FileNotFoundError(f"A file to time must exist. Received: {path}.")
         if path.is_dir():
-            return open_saved_model(path), "saved_model", None
+            saved = open_saved_model(path)
+            return saved, "saved_model", saved.image_shape
         if path.suffix == ".keras":
             return open_any(_load(path), threads=threads)
         if path.suffix == ".onnx":
-            return open_onnx(path, threads=threads), "onnx", None
+            onnx = open_onnx(path, threads=threads)
+            return onnx, "onnx", onnx.image_shape
         model = LiteRTModel(path, threads=threads)
-        return model, "tflite", tuple(size or 1 for size in model.input_shape[1:])
+        return model, "tflite", model.input_shape[1:]
     if callable(item):
         return item, "callable", None
     raise ExportError(f"What is timed is a file, a model or a function. Received: {item!r}.")
@@ -170,9 +179,40 @@ def _name(item: Any) -> str:
     return str(getattr(item, "name", None) or getattr(item, "__name__", type(item).__name__))
 
 
-def _random_images(opened: Mapping[str, Any], batch: int) -> np.ndarray:
-    shapes = [shape for _, _, shape in opened.values() if shape is not None]
-    if not shapes:
-        raise ExportError("Without a .tflite file or a Keras model, images must be given. Received: none.")
-    noise = np.random.default_rng(0).integers(0, 256, (batch, *shapes[0]), dtype=np.uint8)
-    return pixels(noise, shapes[0])
+def _named(items: Iterable[Any]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for item in items:
+        first = name = _name(item)
+        count = 1
+        while name in named:
+            count += 1
+            name = f"{first} ({count})"
+        named[name] = item
+    return named
+
+
+def _random_images(shapes: Mapping[str, _Shape], batch: int) -> dict[str, np.ndarray]:
+    known = {name: shape for name, shape in shapes.items() if shape is not None and None not in shape}
+    if not known:
+        raise ExportError("Without a file or a Keras model of one image size, images must be given. Received: none.")
+    first = next(iter(known.values()))
+    noise = np.random.default_rng(0)
+    made = {
+        shape: noise.integers(0, 256, (batch, *(size or 1 for size in shape)), dtype=np.uint8)
+        for shape in dict.fromkeys([first, *known.values()])
+    }
+    return {name: made[known.get(name, first)] for name in shapes}
+
+
+def _check_sizes(images: Any, shapes: Mapping[str, _Shape]) -> None:
+    given = np.shape(images)
+    for name, shape in shapes.items():
+        if shape is not None and not (
+            len(given) == 1 + len(shape)
+            and all(want in (None, got) for want, got in zip(shape, given[1:], strict=True))
+        ):
+            wanted = "x".join(str(size or "any") for size in shape)
+            raise ExportError(
+                f"Images must be of the size that every contestant takes. Received: shape {given} for {name}, which "
+                f"takes {wanted}."
+            )

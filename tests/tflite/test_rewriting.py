@@ -1,0 +1,102 @@
+"""Rewritten files: which weights and operators they have, and that they answer as what they were written from."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_inception.tflite as kt
+from keras_inception.tflite.files import rewriting
+from keras_inception.tflite.files.converting import convert
+from keras_inception.tflite.files.flatbuffer import operators, read
+from keras_inception.tflite.files.tracing import trace
+from keras_inception.tflite.network.rounding import compensate_rounding
+from keras_inception.tflite.running.litert import opened
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3)).astype("uint8")
+
+
+def network() -> keras.Model:
+    """Every kind of weight: a small convolution, a large one, a grouped one, a depthwise one, a dense one."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(x)
+    x = keras.layers.Conv2D(16, 3, strides=2, activation="relu", name="small")(x)
+    x = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu", name="depthwise")(x)
+    x = keras.layers.Conv2D(64, 3, padding="same", name="large")(x)
+    y = keras.layers.Conv2D(64, 3, padding="same", groups=2, name="grouped")(keras.layers.Activation("relu")(x))
+    x = keras.layers.Activation("relu", name="alone")(keras.layers.Add()([x, y]))
+    x = keras.layers.Add()([x, keras.layers.Conv2D(64, 1, name="reader")(x)])  # a second reader: no fused activation
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(5, activation="softmax", name="predictions")(x))
+
+
+@pytest.fixture(scope="module")
+def float_file() -> bytes:
+    return convert(trace(kt.deploy(network(), fold=True), "float32", None), "float32", None)
+
+
+def kinds_of_weights(content: bytes) -> dict[str, set[str]]:
+    """By operator, the types of its weights, or of what they are unpacked from."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    operators_of = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model, found = read(content), {}
+    (graph,) = model.subgraphs
+    unpacked = {}
+    for operator in graph.operators:
+        kind = operators_of[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        if kind == "DEQUANTIZE":
+            unpacked[operator.outputs[0]] = operator.inputs[0]
+        if kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            index = unpacked.get(operator.inputs[1], operator.inputs[1])
+            found.setdefault(kind, set()).add(names[graph.tensors[index].type])
+    return found
+
+
+def test_each_kind_of_weight_gets_the_form_that_is_quick(float_file: bytes):
+    content = rewriting.with_dynamic_range(float_file)
+    assert kinds_of_weights(content) == {
+        "CONV_2D": {"FLOAT32", "INT8"},
+        "DEPTHWISE_CONV_2D": {"FLOAT16"},
+        "FULLY_CONNECTED": {"INT8"},
+    }
+    assert len(content) < 0.4 * len(float_file)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_dynamic_range_answers_as_float_does(float_file: bytes, count: int):
+    expected = opened(float_file)(PIXELS[:count])
+    answer = opened(rewriting.with_dynamic_range(float_file))(PIXELS[:count])
+    assert 0 < np.abs(answer - expected).max() < 0.02
+
+
+def test_weights_on_the_grid_are_stored_without_loss():
+    """What `compensate_rounding` returns is found again: the steps are those of the largest weight."""
+    twin = kt.deploy(network(), fold=True)
+    twin.get_layer("large").set_weights(
+        [np.round(np.random.default_rng(1).normal(size=(3, 3, 16, 64)), 1), np.zeros(64)]
+    )
+    rounded = compensate_rounding(twin, PIXELS, least=rewriting.DYNAMIC_WEIGHTS)
+    for name in ("small", "depthwise", "grouped"):
+        np.testing.assert_array_equal(rounded.get_layer(name).kernel, twin.get_layer(name).kernel)
+    assert not np.array_equal(rounded.get_layer("large").kernel, twin.get_layer("large").kernel)
+    model = read(convert(trace(rounded, "dynamic", 1), "dynamic", None))
+    (graph,) = model.subgraphs
+    (tensor,) = (tensor for tensor in graph.tensors if list(tensor.shape) == [64, 3, 3, 16])
+    steps = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.int8).reshape(tensor.shape)
+    stored = steps * tensor.quantization.scale[:, None, None, None]
+    kernel = np.asarray(rounded.get_layer("large").kernel)
+    np.testing.assert_allclose(stored.transpose(1, 2, 3, 0), kernel, atol=1e-6)
+
+
+def test_relus_of_int8_files_are_changes_of_scale(monkeypatch):
+    twin = kt.deploy(network(), fold=True)
+    written = convert(trace(twin, "int8", 1), "int8", PIXELS)
+    monkeypatch.setattr("keras_inception.tflite.files.converting.with_quick_relus", lambda content: content)
+    counts = operators(convert(trace(twin, "int8", 1), "int8", PIXELS))
+    counts["QUANTIZE"] += counts.pop("RELU")
+    assert operators(written) == counts
+    expected, answer = opened(convert(trace(twin, "float32", 1), "float32", None)), opened(written)
+    difference = max(np.abs(expected(image[None]) - answer(image[None])).max() for image in PIXELS)
+    assert difference < 0.02
