@@ -8,6 +8,7 @@ import pytest
 from tflite_helpers import answers, digits
 
 import keras_inception.tflite as kt
+from keras_inception.tflite.pictures.pixels import collect
 from keras_inception.tflite.proving.measuring import Yardstick
 
 IMAGES = digits()[0][:200]
@@ -95,3 +96,10 @@ def test_a_softmax_of_one_class_is_no_network_to_prove():
 def test_labels_of_another_kind_are_a_sentence(classes: int, end: str, labels: np.ndarray, message: str):
     with pytest.raises(kt.ExportError, match=message):
         yardstick(deciding(classes, end=end), labels)
+
+
+def test_labels_of_several_kinds_are_a_sentence():
+    for other in (np.ones((3, 4)), np.ones((3, 2))):
+        batches = [(IMAGES[:3], np.ones((3, 4)) if other.shape[1] == 2 else np.ones(3)), (IMAGES[:3], other)]
+        with pytest.raises(kt.ExportError, match=r"Labels must be of one kind.*Received: batches of shapes \(3,"):
+            collect(batches, (32, 32, 1))

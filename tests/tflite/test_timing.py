@@ -83,6 +83,16 @@ def test_a_foreign_saved_model_is_a_sentence(tmp_path: Path):
         kt.benchmark([tmp_path / "floats"], runs=1)
 
 
+def test_a_saved_model_that_tells_no_size_is_fed_another_ones(tmp_path: Path):
+    module = tf.Module()
+    spec = tf.TensorSpec(None, tf.uint8, name="images")
+    module.serve = tf.function(lambda images: {"predictions": tf.cast(images, tf.float32)}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path / "any"), signatures=module.serve)
+    with pytest.raises(kt.ExportError, match="images must be given"):
+        kt.benchmark([tmp_path / "any"])
+    assert [row.kind for row in kt.benchmark([tmp_path / "any", sized(32)], runs=1)] == ["saved_model", "keras"]
+
+
 def test_a_foreign_onnx_file_is_a_sentence(tmp_path: Path):
     onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")

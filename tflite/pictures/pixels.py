@@ -51,6 +51,9 @@ def collect(batches: Iterable[Any], shape: tuple[int, int, int]) -> tuple[np.nda
     if not sum(map(len, images)):
         raise ExportError("A verification needs real images. Received: none.")
     together = _of_a_picture(np.concatenate(images), "Images")
+    if len({array.shape[1:] for array in labels}) > 1:
+        shapes = ", ".join(map(str, dict.fromkeys(array.shape for array in labels)))
+        raise ExportError(f"Labels must be of one kind, [n] or [n, classes]. Received: batches of shapes {shapes}.")
     known = np.concatenate(labels) if labels else None
     if known is not None and len(known) != len(together):
         raise ExportError(f"Each image must have a label, or none. Received: {len(known)} for {len(together)} images.")

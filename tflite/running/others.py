@@ -99,7 +99,8 @@ def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:
     def run(images: Any) -> np.ndarray:
         return function(**{INPUT: tf.constant(images)})[OUTPUT].numpy()
 
-    return Opened(run, tuple(inputs[INPUT].shape[1:]), loaded)
+    shape = inputs[INPUT].shape
+    return Opened(run, tuple(shape[1:]) if shape.rank else (None, None, None), loaded)
 
 
 def _check_names(what: str, path: str | Path, inputs: Iterable[str], outputs: Iterable[str]) -> None:
