@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config import TrainConfig
 from ..files import write_atomically
-from .images import ArrayImages, Parts, some
+from .images import ArrayImages, Parts, empty_pixels, some
 
 
 def open_digits(config: TrainConfig) -> ArrayImages:
@@ -43,13 +43,15 @@ def open_arrays(place: str, config: TrainConfig) -> Parts:
         prefix = "" if part == "train" else f"{part}_"
         if f"{prefix}images" not in arrays:
             return None
-        pixels, labels = arrays[f"{prefix}images"], arrays.get(f"{prefix}labels", np.empty(0))
+        pixels, labels = arrays.pop(f"{prefix}images"), arrays.get(f"{prefix}labels", np.empty(0))
         pixels = _checked(pixels, labels, path, config.model.channels)
         weights = arrays.get(f"{prefix}weights")
         if weights is not None and (weights.shape != labels.shape or not (weights >= 0).all()):
             raise ValueError(f"Weights must be one number of at least 0 an image. Received: {path}")
         names = [f"{path.stem}/{part}/{i}" for i in range(len(pixels))]
-        return ArrayImages(pixels, labels.astype(np.int64), names, weights)
+        shared = empty_pixels(pixels.shape)
+        shared[:] = pixels
+        return ArrayImages(shared, labels.astype(np.int64), names, weights)
 
     train = images("train")
     if train is None:

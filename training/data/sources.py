@@ -37,7 +37,7 @@ class Splits:
         return images
 
     def describe(self, split: str) -> dict[str, Any]:
-        """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+        """Counts a split and fingerprints names and content, so that a run notices when its data has changed."""
         return describe(self[split], self.class_names)
 
 
@@ -98,7 +98,7 @@ def open_labelled(
 
 
 def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
-    """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+    """Counts a split and fingerprints names and content, so that a run notices when its data has changed."""
     digest = hashlib.blake2b(digest_size=16)
     for name, label in zip(images.names, images.labels, strict=True):
         digest.update(f"{Path(name).name}\0{label}\n".encode())
@@ -107,6 +107,7 @@ def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
         "images": len(images.labels),
         "per_class": {name: int(count) for name, count in zip(class_names, counts, strict=True)},
         "fingerprint": digest.hexdigest(),
+        "content": images.content(),
     }
 
 
