@@ -101,6 +101,7 @@ class BadFile:
 
 
 EMPTY, UNREADABLE, TRUNCATED, DAMAGED = "empty file", "cannot be read", "truncated image", "damaged image"
+BAD_NAME = "a name that is not UTF-8"
 UNKNOWN = "not a JPEG, PNG, GIF, BMP or WebP image"
 UNSUPPORTED = "a variant that TensorFlow does not read"
 _ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
@@ -113,7 +114,7 @@ def find_bad(paths: Sequence[str], channels: int) -> list[BadFile]:
 
     def check(path: str) -> BadFile | None:
         _, reason = decode(path, channels)
-        return BadFile(path, reason) if reason else None
+        return BadFile(printable(path), reason) if reason else None
 
     with ThreadPoolExecutor() as pool:
         return [bad for bad in pool.map(check, paths) if bad is not None]
@@ -125,6 +126,8 @@ def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
     Returns:
         (pixels, "") or (None, the reason why it cannot be used).
     """
+    if printable(path) != path:
+        return None, BAD_NAME
     try:
         content = Path(path).read_bytes()
     except OSError:
@@ -138,6 +141,11 @@ def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
             return decode_bytes(tf.constant(content), channels).numpy(), ""
     except tf.errors.OpError as error:
         return None, _reason(content, error.message)
+
+
+def printable(path: str) -> str:
+    """A path as it can be shown and written; bytes of it that are not UTF-8 are replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _reason(content: bytes, message: str) -> str:

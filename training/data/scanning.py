@@ -39,6 +39,7 @@ NOTES = {
 }
 _REASONS = {
     reading.EMPTY: "empty", reading.UNREADABLE: "unreadable", reading.UNKNOWN: "unreadable",
+    reading.BAD_NAME: "unreadable",
     reading.TRUNCATED: "truncated", reading.DAMAGED: "damaged", reading.UNSUPPORTED: "unsupported",
 }  # fmt: skip
 _ENDINGS = {
@@ -138,7 +139,7 @@ def scan(
 def _look(path: Path, large_megapixels: float) -> _Look:
     pixels, reason = reading.decode(str(path), 3)
     if pixels is None:
-        return _Look(path, [Finding(_REASONS[reason], str(path), reason)])
+        return _Look(path, [Finding(_REASONS[reason], reading.printable(str(path)), reason)])
     content = path.read_bytes()
     file_format, notes = _header(path, content)
     if pixels.shape[0] * pixels.shape[1] > large_megapixels * 1e6:
