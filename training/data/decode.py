@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from .orientation import as_stored, aside, has_exif, orientation, upright, upright_shape
+from .orientation import as_stored, has_exif, orientation, upright, upright_shape
 
 Window = Callable[[tf.Tensor], tf.Tensor]
 """Chooses a part of a picture: from its height and width, int32 [2], to top, left, height and width, int32 [4]."""
@@ -84,6 +84,13 @@ def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size:
     image = tf.switch_case(tf.where(is_jpeg, tf.where(may_turn, 2, 1), 0), [other, jpeg, with_exif])
     image.set_shape([None, None, channels])
     return image
+
+
+def aside(function: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """Calls a function as one operation of a graph: inlined, each of its own costs time even where it is not chosen."""
+    if tf.executing_eagerly():
+        return function()
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})()
 
 
 def cut(image: tf.Tensor, window: Window) -> tf.Tensor:

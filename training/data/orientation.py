@@ -3,8 +3,6 @@
 The exported network's reader knows the same rule; tests hold the two against one another.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 _HEAD = 1 << 17  # bytes of a file that are looked at; a segment has 64 KiB at most, and EXIF is among the first
@@ -19,13 +17,6 @@ def has_exif(content: tf.Tensor) -> tf.Tensor:
     head = tf.strings.substr(content, 0, _HEAD)
     without = tf.strings.regex_replace(head, rb"Exif\x00\x00", b"", replace_global=False)
     return tf.strings.length(without) < tf.strings.length(head)
-
-
-def aside(function: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Calls a function as one operation of a graph: inlined, each of its own costs time even where it is not chosen."""
-    if tf.executing_eagerly():
-        return function()
-    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})()
 
 
 def upright(image: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:

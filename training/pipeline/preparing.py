@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
+from ..data.decode import aside
 from ..data.images import AnyImages, ArrayImages, PictureImages, empty_pixels
 
 _LONGEST = 4  # times as long as it is high may a picture be; of a longer one, only what evaluation shows is resized
@@ -95,7 +96,7 @@ def shortened(image: tf.Tensor, *, ends: bool = False) -> tf.Tensor:
         return tf.gather(tf.gather(image, kept(shape[0])), kept(shape[1]), axis=1)
 
     longest = piece * (3 if ends else 1) + 1
-    return tf.cond(tf.reduce_max(shape) > longest, cut, lambda: image)
+    return tf.cond(tf.reduce_max(shape) > longest, lambda: aside(cut), lambda: image)
 
 
 def _to_pixels(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
