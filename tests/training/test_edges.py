@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed_training import tiny_registered
 from rich.console import Console
 from training_helpers import tiny_config, with_pipeline, write_digits
 
@@ -109,10 +110,11 @@ def test_what_is_evaluated_may_be_of_one_class_or_lack_some(tmp_path: Path):
             open_splits(tiny_config(f"folder:{tmp_path / place}"))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
-def test_a_name_that_is_not_utf8_is_left_out_and_named(tmp_path: Path):
+@pytest.mark.skipif(os.name == "nt", reason="such names are none there")
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"caf\n.png"], ids=["bytes", "lines"])
+def test_a_name_that_is_no_line_of_utf8_is_left_out_and_named(tmp_path: Path, name: bytes):
     write_digits(tmp_path / "photos", classes=3, each=8)
-    strange = os.fsencode(tmp_path / "photos" / "digit_1") + b"/caf\xe9.png"
+    strange = os.fsencode(tmp_path / "photos" / "digit_1") + b"/" + name
     try:
         os.link(tmp_path / "photos" / "digit_1" / "000.png", strange)
     except OSError:
@@ -120,14 +122,25 @@ def test_a_name_that_is_not_utf8_is_left_out_and_named(tmp_path: Path):
     config = with_pipeline(tiny_config(f"folder:{tmp_path / 'photos'}"), max_bad_share=0.2)
     run = train(config, tmp_path / "run", stop_after=1, console=Console(quiet=True))
     shown = str(tmp_path / "photos" / "digit_1" / "caf\ufffd.png")
-    assert (run.folder / "quarantine.txt").read_text("utf-8") == f"{shown}\ta name that is not UTF-8\n"
+    assert (run.folder / "quarantine.txt").read_text("utf-8") == f"{shown}\ta name that is not one line of UTF-8\n"
     assert shown not in open_splits(config).train.names
     assert type(run).open(run.folder).splits.train.names == run.splits.train.names
     [finding] = [finding for finding in scan(tmp_path / "photos").findings if finding.kind != "duplicate"]
-    assert (finding.kind, finding.path, finding.detail) == ("unreadable", shown, "a name that is not UTF-8")
+    assert (finding.kind, finding.path, finding.detail) == ("unreadable", shown, "a name that is not one line of UTF-8")
     (tmp_path / "photos" / "digit_2").rename(os.fsdecode(os.fsencode(tmp_path / "photos") + b"/\xe9t\xe9"))
-    with pytest.raises(ValueError, match="name of a class folder must be UTF-8"):
+    with pytest.raises(ValueError, match="name of a class folder must be one line of UTF-8"):
         open_splits(config)
+
+
+def test_a_report_names_files_with_tabs_that_were_left_out(tmp_path: Path):
+    write_digits(tmp_path / "photos", classes=3, each=8)
+    (tmp_path / "photos" / "digit_1" / "bro\tken.png").write_bytes(b"")
+    config = with_pipeline(tiny_config(f"folder:{tmp_path / 'photos'}"), max_bad_share=0.2)
+    with tiny_registered():
+        model = dataclasses.replace(config.model, name="tiny", alpha=1.0, options={}, batch_norm_momentum=None)
+        run = train(dataclasses.replace(config, model=model), tmp_path / "run", console=Console(quiet=True))
+    assert [(Path(path).name, reason) for path, reason in run.left_out] == [("bro\tken.png", "empty file")]
+    assert "bro\tken.png</td><td>empty file</td>" in (run.folder / "report.html").read_text("utf-8")
 
 
 def test_arrays_are_written_under_the_name_that_is_given(tmp_path: Path):

@@ -108,7 +108,7 @@ class BadFile:
 
 
 EMPTY, UNREADABLE, TRUNCATED, DAMAGED = "empty file", "cannot be read", "truncated image", "damaged image"
-BAD_NAME = "a name that is not UTF-8"
+BAD_NAME = "a name that is not one line of UTF-8"
 UNKNOWN = "not a JPEG, PNG, GIF, BMP or WebP image"
 UNSUPPORTED = "a variant that TensorFlow does not read"
 _ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
@@ -151,8 +151,8 @@ def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
 
 
 def printable(path: str) -> str:
-    """A path as it can be shown and written; bytes of it that are not UTF-8 are replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A path as it can be shown and written: one line, in which bytes that are not UTF-8 are replaced."""
+    return "\ufffd".join(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace").splitlines())
 
 
 def _reason(content: bytes, message: str) -> str:

@@ -123,7 +123,7 @@ def _class_folders(folder: Path) -> list[str]:
 def _refuse_unusable(folder: Path, class_names: list[str], filled: set[str], to_train: bool) -> None:
     unnamed = [printable(name) for name in class_names if printable(name) != name]
     if unnamed:
-        raise ValueError(f"The name of a class folder must be UTF-8. Received: {some(unnamed)} in {folder}")
+        raise ValueError(f"The name of a class folder must be one line of UTF-8. Received: {some(unnamed)} in {folder}")
     if not filled:
         raise ValueError(f"A folder of images holds one sub-folder of images a class. Received: no images in {folder}")
     if not to_train:

@@ -166,7 +166,7 @@ def _kept(images: AnyImages, class_names: list[str], without: Sequence[str]) -> 
     entries: list[str] = []
     for entry in without:
         is_file = entry not in class_names and entry not in images.names and Path(entry).is_file()
-        entries += [line.strip() for line in Path(entry).read_text().splitlines()] if is_file else [entry]
+        entries += [line.strip() for line in Path(entry).read_text("utf-8").splitlines()] if is_file else [entry]
     asked = {entry for entry in entries if entry}
     left_out = np.zeros(len(images.labels), bool)
     found = set()
