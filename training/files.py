@@ -1,10 +1,16 @@
 """Files that appear whole or not at all, and the sums that tell whether they stayed so."""
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -24,6 +30,28 @@ def remove_half_written(*folders: Path) -> None:
         for path in folder.glob(".*"):
             if re.fullmatch(r"\.[^.].*\.\d+(\.\w+)?", path.name) and path.is_file():
                 path.unlink()
+
+
+@contextlib.contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Sees to it that one process at a time works in a folder; the system's lock ends with the process.
+
+    Raises:
+        ValueError: where another one does.
+    """
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl and descriptor is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{what} goes on in one place at a time. Received: {folder}, in use") from None
+            except OSError:  # some network file systems lock no folders
+                pass
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Training: a configuration and a folder become a run."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -16,6 +16,7 @@ from .engine.devices import find_devices
 from .engine.loop import Training
 from .engine.watching import DivergedError
 from .evaluation.evaluate import evaluate
+from .files import alone
 from .report.report import write_report
 from .runs import folder as run_folder
 from .runs import run as names
@@ -60,7 +61,7 @@ def train(
     config.validate()
     devices = find_devices()
     console = console or Console(quiet=devices.worker > 0)
-    final = Path(run_dir)
+    final = run_folder.named(Path(run_dir))
     folder = run_folder.place_for(final, overwrite) if devices.worker == 0 else final
     splits = open_splits(config)
     _report_bad_files(splits, console)
@@ -98,7 +99,7 @@ def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Conso
         )
     devices = find_devices()
     console = console or Console(quiet=devices.worker > 0)
-    folder, final = run_folder.unfinished(Path(run_dir))
+    folder, final = run_folder.unfinished(run_folder.named(Path(run_dir)))
     run = Run.open(folder)
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
@@ -111,14 +112,17 @@ def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Conso
 def _complete(training: Training, final: Path, stop_after: int | None, checkpoint: Checkpoint | None = None) -> Run:
     """Trains, and where that is not to pause early, evaluates, reports and puts the run into its place."""
     run, epochs = training.run, training.run.config.epochs
-    trained = training.fit(epochs if stop_after is None else min(stop_after, epochs), checkpoint)
-    if training.devices.worker == 0:
-        run.write_json(names.METRICS, trained)
-        if stop_after is not None:
-            return run
-        test = evaluate(run)
-        run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
-        write_report(run)
+    is_first = training.devices.worker == 0
+    with alone(run.folder, "A run") if is_first else nullcontext():
+        trained = training.fit(epochs if stop_after is None else min(stop_after, epochs), checkpoint)
+        if is_first:
+            run.write_json(names.METRICS, trained)
+            if stop_after is not None:
+                return run
+            test = evaluate(run)
+            run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
+            write_report(run)
+    if is_first:
         run_folder.finish(run.folder, final)
     return Run(final, run.config, run.class_names, run.splits)
 

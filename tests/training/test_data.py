@@ -184,7 +184,7 @@ def test_unusable_folders_are_refused_in_one_sentence(tmp_path):
         ("empty", ValueError, "one sub-folder of images a class. Received: no images in"),
         ("one", ValueError, "at least two classes. Received: one, 'digit_0'"),
         ("hollow", ValueError, "Every class folder must hold images. Received: none in 'digit_2'"),
-        ("few", ValueError, "at least 2 readable images to be split. Received: 1 in class 'digit_0'"),
+        ("few", ValueError, "at least 3 readable images to be split. Received: 1 in class 'digit_0'"),
     ]:
         with pytest.raises(error, match=message) as caught:
             open_splits(tiny_config(f"folder:{tmp_path / place}"))
@@ -201,6 +201,11 @@ def test_an_unknown_tfds_data_set_is_refused_in_one_sentence(monkeypatch):
     with pytest.raises(ValueError, match="tfds:NAME must name a data set") as caught:
         open_splits(tiny_config("tfds:no_such_data_set_anywhere"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / ".keras"))  # where labels of TFDS are kept
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,11 @@ CLASSES = ["daisy", "iris", "rose"]
 AUGMENT = AugmentConfig(min_area=0.2, flip=True, brightness=0.1, contrast=0.5, saturation=0.5, hue=0.2, mixup=0.2)
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / ".keras"))  # where labels of TFDS are kept
+
+
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     """24 colourful PNG pictures of three classes, 20x18, to train on and 6 to test on: the same in four sources."""

@@ -248,10 +248,16 @@ class TrainConfig:
 
         def absolute(specification: str) -> str:
             kind, _, place = specification.partition(":")
-            path = Path(place).expanduser()
-            return f"{kind}:{path.resolve()}" if place and (kind != "tfds" or path.is_dir()) else specification
+            is_path = place and (kind != "tfds" or prepared_tfds(place) is not None)
+            return f"{kind}:{Path(place).expanduser().resolve()}" if is_path else specification
 
         model = self.model
-        if model.weights and Path(model.weights).expanduser().exists():
+        if Path(model.weights).expanduser().is_file():  # a folder of the name of a weight set is none
             model = dataclasses.replace(model, weights=str(Path(model.weights).expanduser().resolve()))
         return dataclasses.replace(self, data=absolute(self.data), test_data=absolute(self.test_data), model=model)
+
+
+def prepared_tfds(place: str) -> Path | None:
+    """The folder where a TFDS data set lies prepared; None for a name, though any other folder may be called so."""
+    folder = Path(place).expanduser()
+    return folder if (folder / "dataset_info.json").is_file() else None

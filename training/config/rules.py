@@ -48,8 +48,11 @@ def check(config: Any) -> None:
             "pipeline.balance_classes and pipeline.class_weights exclude each other. "
             f"Received: {config.pipeline.class_weights}"
         )
-    if min(config.pipeline.class_weights.values(), default=0) < 0:
-        raise ValueError(f"pipeline.class_weights must be at least 0. Received: {config.pipeline.class_weights}")
+    for weight in config.pipeline.class_weights.values():  # the command line reads words as well
+        if isinstance(weight, bool | str):
+            raise ValueError(f"pipeline.class_weights must be numbers. Received: {config.pipeline.class_weights}")
+        if not weight >= 0:
+            raise ValueError(f"pipeline.class_weights must be at least 0. Received: {config.pipeline.class_weights}")
     if config.model.channels not in (1, 3):
         raise ValueError(f"model.channels must be 1 or 3. Received: {config.model.channels}")
     for name in ("saturation", "hue", "randaugment"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config import TrainConfig
 from ..files import write_atomically
-from .images import ArrayImages, Parts, some
+from .images import ArrayImages, Parts, empty_pixels, some
 
 
 def open_digits(config: TrainConfig) -> ArrayImages:
@@ -23,8 +23,8 @@ def open_digits(config: TrainConfig) -> ArrayImages:
     return ArrayImages(pixels, digits.target.astype(np.int64), names)
 
 
-def open_arrays(place: str, config: TrainConfig) -> Parts:
-    """Opens what `write_arrays` wrote.
+def open_arrays(place: str, config: TrainConfig, to_train: bool = True) -> Parts:
+    """Opens what `write_arrays` wrote; one class is enough where it is not to be trained on.
 
     Raises:
         FileNotFoundError: where there is no such file.
@@ -43,13 +43,15 @@ def open_arrays(place: str, config: TrainConfig) -> Parts:
         prefix = "" if part == "train" else f"{part}_"
         if f"{prefix}images" not in arrays:
             return None
-        pixels, labels = arrays[f"{prefix}images"], arrays.get(f"{prefix}labels", np.empty(0))
+        pixels, labels = arrays.pop(f"{prefix}images"), arrays.get(f"{prefix}labels", np.empty(0))
         pixels = _checked(pixels, labels, path, config.model.channels)
         weights = arrays.get(f"{prefix}weights")
         if weights is not None and (weights.shape != labels.shape or not (weights >= 0).all()):
             raise ValueError(f"Weights must be one number of at least 0 an image. Received: {path}")
         names = [f"{path.stem}/{part}/{i}" for i in range(len(pixels))]
-        return ArrayImages(pixels, labels.astype(np.int64), names, weights)
+        shared = empty_pixels(pixels.shape)
+        shared[:] = pixels
+        return ArrayImages(shared, labels.astype(np.int64), names, weights)
 
     train = images("train")
     if train is None:
@@ -57,7 +59,8 @@ def open_arrays(place: str, config: TrainConfig) -> Parts:
     class_names = [str(name) for name in arrays.get("class_names", np.arange(train.labels.max() + 1))]
     parts = Parts(train, images("validation"), images("test"), class_names, [])
     largest = max(part.labels.max() for part in (parts.train, parts.validation, parts.test) if part is not None)
-    if largest >= len(class_names) or len(class_names) < 2:
+    _refuse_twins(class_names, path)
+    if largest >= len(class_names) or (to_train and len(class_names) < 2):
         raise ValueError(
             f"Labels must number at least two classes from 0. Received: {path} with the label {largest} "
             f"and {len(class_names)} classes"
@@ -92,18 +95,26 @@ def write_arrays(
     Raises:
         ValueError: where the arrays are not such.
     """
-    path = Path(path).with_suffix(".npz")
+    path = Path(path)
+    path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
     arrays: dict[str, Any] = {}
     for part, pair in (("", (images, labels)), ("validation_", validation), ("test_", test)):
         if pair is not None:
             _checked(*pair, path, None)
             arrays |= {f"{part}images": pair[0], f"{part}labels": pair[1]}
     if class_names is not None:
+        _refuse_twins([str(name) for name in class_names], path)
         arrays["class_names"] = np.array(class_names)
     if weights is not None:
         arrays["weights"] = np.asarray(weights, np.float32)
     write_atomically(path, lambda temporary: np.savez(temporary, **arrays))
     return f"array:{path}"
+
+
+def _refuse_twins(class_names: list[str], path: Path) -> None:
+    twins = sorted({name for name in class_names if class_names.count(name) > 1})
+    if twins:
+        raise ValueError(f"Each class must have a name of its own. Received: {some(twins)} more than once for {path}")
 
 
 def _checked(pixels: np.ndarray, labels: np.ndarray, path: Path, channels: int | None) -> np.ndarray:

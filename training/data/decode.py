@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from .orientation import as_stored, has_exif, orientation, upright, upright_shape
+
 Window = Callable[[tf.Tensor], tf.Tensor]
 """Chooses a part of a picture: from its height and width, int32 [2], to top, left, height and width, int32 [4]."""
 
@@ -23,7 +25,8 @@ def is_image_name(path: Path) -> bool:
 def decode_bytes(content: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (first frame), BMP or WebP to uint8 [height, width, channels].
 
-    The check before training and training itself both come here, so what passes the one passes the other.
+    A JPEG is turned upright as its EXIF data says. The check before training and training itself both come here, so
+    what passes the one passes the other.
     """
 
     def decoded(count: int) -> tf.Tensor:
@@ -35,6 +38,7 @@ def decode_bytes(content: tf.Tensor, channels: int) -> tf.Tensor:
         is_png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
         grey = tf.logical_or(is_png, _is_jpeg_for(content, channels))
         image = tf.cond(grey, lambda: decoded(1), lambda: tf.image.rgb_to_grayscale(decoded(3)))
+    image = tf.cond(has_exif(content), lambda: aside(lambda: upright(image, orientation(content))), lambda: image)
     image.set_shape([None, None, channels])
     return image
 
@@ -48,28 +52,45 @@ def _is_jpeg_for(content: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size: int) -> tf.Tensor:
-    """Decodes a part of a picture. Of a JPEG that is all that is decoded.
+    """Decodes a part of a picture turned upright. Of a JPEG that is all that is decoded.
 
     A JPEG's part of at least twice, four or eight times `size` comes out reduced by that factor: the decoder does it
     among the frequencies, which costs little and blurs no more than the resize that follows.
     """
 
-    def jpeg() -> tf.Tensor:
-        part = window(tf.io.extract_jpeg_shape(content)[:2])
+    def jpeg(kind: tf.Tensor | None = None) -> tf.Tensor:
+        shape = tf.io.extract_jpeg_shape(content)[:2]
+        if kind is None:
+            part = window(shape)
+        else:
+            shape = upright_shape(shape, kind)
+            part = as_stored(window(shape), shape, kind)
         times = tf.reduce_min(part[2:]) // size
         branch = tf.cast(times >= 2, tf.int32) + tf.cast(times >= 4, tf.int32) + tf.cast(times >= 8, tf.int32)
 
         def reduced_by(factor: int) -> Callable[[], tf.Tensor]:
             return lambda: tf.io.decode_and_crop_jpeg(content, part // factor, channels=channels, ratio=factor)
 
-        return tf.switch_case(branch, [reduced_by(factor) for factor in _JPEG_REDUCTIONS])
+        image = tf.switch_case(branch, [reduced_by(factor) for factor in _JPEG_REDUCTIONS])
+        return image if kind is None else upright(image, kind)
+
+    def with_exif() -> tf.Tensor:
+        return aside(lambda: jpeg(orientation(content)))
 
     def other() -> tf.Tensor:
         return cut(decode_bytes(content, channels), window)
 
-    image = tf.cond(_is_jpeg_for(content, channels), jpeg, other)
+    is_jpeg, may_turn = _is_jpeg_for(content, channels), has_exif(content)
+    image = tf.switch_case(tf.where(is_jpeg, tf.where(may_turn, 2, 1), 0), [other, jpeg, with_exif])
     image.set_shape([None, None, channels])
     return image
+
+
+def aside(function: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """Calls a function as one operation of a graph: inlined, each of its own costs time even where it is not chosen."""
+    if tf.executing_eagerly():
+        return function()
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})()
 
 
 def cut(image: tf.Tensor, window: Window) -> tf.Tensor:
@@ -87,6 +108,7 @@ class BadFile:
 
 
 EMPTY, UNREADABLE, TRUNCATED, DAMAGED = "empty file", "cannot be read", "truncated image", "damaged image"
+BAD_NAME = "a name that is not one line of UTF-8"
 UNKNOWN = "not a JPEG, PNG, GIF, BMP or WebP image"
 UNSUPPORTED = "a variant that TensorFlow does not read"
 _ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
@@ -99,7 +121,7 @@ def find_bad(paths: Sequence[str], channels: int) -> list[BadFile]:
 
     def check(path: str) -> BadFile | None:
         _, reason = decode(path, channels)
-        return BadFile(path, reason) if reason else None
+        return BadFile(printable(path), reason) if reason else None
 
     with ThreadPoolExecutor() as pool:
         return [bad for bad in pool.map(check, paths) if bad is not None]
@@ -111,6 +133,8 @@ def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
     Returns:
         (pixels, "") or (None, the reason why it cannot be used).
     """
+    if printable(path) != path:
+        return None, BAD_NAME
     try:
         content = Path(path).read_bytes()
     except OSError:
@@ -124,6 +148,11 @@ def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
             return decode_bytes(tf.constant(content), channels).numpy(), ""
     except tf.errors.OpError as error:
         return None, _reason(content, error.message)
+
+
+def printable(path: str) -> str:
+    """A path as it can be shown and written: one line, in which bytes that are not UTF-8 are replaced."""
+    return "\ufffd".join(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace").splitlines())
 
 
 def _reason(content: bytes, message: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..config import TrainConfig
-from .decode import BadFile, find_bad, is_image_name
+from .decode import BadFile, find_bad, is_image_name, printable
 from .images import FileImages, Parts, some
 
 _PART_NAMES = {  # in any case; the first of each is ours, the others are those of other tools
@@ -17,13 +17,14 @@ _PART_NAMES = {  # in any case; the first of each is ours, the others are those 
 }
 
 
-def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None) -> Parts:
+def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None, to_train: bool = True) -> Parts:
     """Opens a folder of images; files that cannot be decoded are left out and named.
 
     Args:
         place: the folder.
         config: the run's configuration.
         known_bad: paths that an earlier check found undecodable; the check is not repeated then.
+        to_train: whether classes must be what can be trained on: two at least, and none of them empty.
     """
     root = Path(place).expanduser()
     if not root.is_dir():
@@ -45,15 +46,16 @@ def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None
             files = image_files(class_folder)
             paths[part] += files
             classes |= dict.fromkeys(files, name)
-    _refuse_unusable(train_folder, class_names, {classes[path] for path in paths["train"]})
+    _refuse_unusable(train_folder, class_names, {classes[path] for path in paths["train"]}, to_train)
 
     every = [str(path) for part in paths.values() for path in part]
     bad_files = (
         find_bad(every, config.model.channels) if known_bad is None else [BadFile(path, "") for path in known_bad]
     )
-    bad = {file.path for file in bad_files} & set(every)
+    left_out = {file.path for file in bad_files}
+    bad = {path for path in every if printable(path) in left_out}
     if len(bad) > config.pipeline.max_bad_share * len(every):
-        first = next(file for file in bad_files if file.path in bad)
+        first = next(file for file in bad_files if file.path in {printable(path) for path in bad})
         raise ValueError(
             f"At most {config.pipeline.max_bad_share:.1%} of the images may be undecodable "
             f"(pipeline.max_bad_share). Received: {len(bad)} of {len(every)} in {root}, the first {first.path}"
@@ -118,9 +120,14 @@ def _class_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _refuse_unusable(folder: Path, class_names: list[str], filled: set[str]) -> None:
+def _refuse_unusable(folder: Path, class_names: list[str], filled: set[str], to_train: bool) -> None:
+    unnamed = [printable(name) for name in class_names if printable(name) != name]
+    if unnamed:
+        raise ValueError(f"The name of a class folder must be one line of UTF-8. Received: {some(unnamed)} in {folder}")
     if not filled:
         raise ValueError(f"A folder of images holds one sub-folder of images a class. Received: no images in {folder}")
+    if not to_train:
+        return
     if len(class_names) < 2:
         raise ValueError(f"Training needs at least two classes. Received: one, {class_names[0]!r}, in {folder}")
     empty = [name for name in class_names if name not in filled]

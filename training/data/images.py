@@ -8,9 +8,12 @@ needs nothing else, so a new kind of storage is one class.
 # ruff: noqa: D102 (the protocol documents the methods of every kind)
 
 import dataclasses
+import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +32,10 @@ class Images(Protocol):
     """What a reader would call each image: its path, or its number in the data set."""
     weights: np.ndarray | None
     """How much each image counts in training, float32 [n]; None: all alike."""
+
+    def content(self) -> str:
+        """A digest of what tells the images' content cheaply, so that changed data is noticed; may be empty."""
+        ...
 
     def elements(self) -> tf.data.Dataset:
         """Every (index, handle) once, in order."""
@@ -67,6 +74,13 @@ class ArrayImages(_Indexed):
     labels: np.ndarray
     names: list[str]
     weights: np.ndarray | None = None
+    is_prepared: bool = False
+    """Whether the pixels are what evaluation makes of pictures, so that nothing is left to do."""
+
+    def content(self) -> str:
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()
 
     @cached_property
     def tensor(self) -> tf.Tensor:
@@ -80,7 +94,9 @@ class ArrayImages(_Indexed):
         return cut(self.decode(handle), window)
 
     def subset(self, indices: np.ndarray) -> "ArrayImages":
-        return ArrayImages(self.pixels[indices], *_of(self, indices))
+        pixels = empty_pixels((len(indices), *self.pixels.shape[1:]))
+        np.take(self.pixels, indices, axis=0, out=pixels, mode="clip")  # the default mode fills a buffer first
+        return ArrayImages(pixels, *_of(self, indices), self.is_prepared)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +109,9 @@ class PictureImages(_Indexed):
     labels: np.ndarray
     names: list[str]
     weights: np.ndarray | None = None
+
+    def content(self) -> str:
+        return ""
 
     @cached_property
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -125,6 +144,10 @@ class FileImages(_Indexed):
     names: list[str]
     weights: np.ndarray | None = None
 
+    def content(self) -> str:
+        sizes = [Path(name).stat().st_size for name in self.names]  # times differ between copies of the same files
+        return hashlib.sha256(repr(sizes).encode()).hexdigest()
+
     @cached_property
     def paths(self) -> tf.Tensor:
         """The paths as a tensor, made once and outside of any graph."""
@@ -156,6 +179,11 @@ class StreamImages:
     labels: np.ndarray
     names: list[str]
     weights: np.ndarray | None = None
+    digest: str = ""
+    """Of the whole stream's content, where it is known."""
+
+    def content(self) -> str:
+        return self.digest
 
     def _stream(self, seed: Any) -> tf.data.Dataset:
         if len(self.positions) == self.length:
@@ -192,9 +220,22 @@ def _of(images: Any, indices: np.ndarray) -> tuple[np.ndarray, list[str], np.nda
     return images.labels[indices], [images.names[i] for i in indices], weights
 
 
+_ALIGNMENT = 64  # bytes; TensorFlow's operations end the process where a tensor begins elsewhere
+
+
+def empty_pixels(shape: tuple[int, ...]) -> np.ndarray:
+    """A uint8 array that a tensor can share; what is never written of it takes no memory."""
+    size = math.prod(shape)
+    buffer = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[begin : begin + size].reshape(shape)
+
+
 def _host_tensor(values: np.ndarray) -> tf.Tensor:
     # Eager even while a graph is traced, which would hold a copy of it; on the CPU, where tf.data runs.
     with tf.init_scope(), tf.device("CPU:0"):
+        if values.dtype == np.uint8 and values.flags.c_contiguous and values.ctypes.data % _ALIGNMENT == 0:
+            return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
         return tf.constant(values)
 
 

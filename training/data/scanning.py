@@ -34,12 +34,12 @@ NOTES = {
     "cmyk": "colours for print: converted to RGB",
     "16-bit": "more than 8 bits a channel: the lower ones are dropped",
     "animated": "several pictures in one file: the first one is used",
-    "rotated": "the camera's note to turn the picture: it is used as it lies in the file",
     "large": "very many pixels: slow to decode",
     "duplicate": "the same picture twice in a class",
 }
 _REASONS = {
     reading.EMPTY: "empty", reading.UNREADABLE: "unreadable", reading.UNKNOWN: "unreadable",
+    reading.BAD_NAME: "unreadable",
     reading.TRUNCATED: "truncated", reading.DAMAGED: "damaged", reading.UNSUPPORTED: "unsupported",
 }  # fmt: skip
 _ENDINGS = {
@@ -47,7 +47,6 @@ _ENDINGS = {
     "WEBP": {".webp"}, "TIFF": {".tif", ".tiff"},
 }  # fmt: skip
 _PNG_DEPTH = 24  # where a PNG's header tells its bits a channel
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def scan(
 def _look(path: Path, large_megapixels: float) -> _Look:
     pixels, reason = reading.decode(str(path), 3)
     if pixels is None:
-        return _Look(path, [Finding(_REASONS[reason], str(path), reason)])
+        return _Look(path, [Finding(_REASONS[reason], reading.printable(str(path)), reason)])
     content = path.read_bytes()
     file_format, notes = _header(path, content)
     if pixels.shape[0] * pixels.shape[1] > large_megapixels * 1e6:
@@ -159,7 +158,6 @@ def _header(path: Path, content: bytes) -> tuple[str, dict[str, str]]:
             with Image.open(path) as picture:
                 file_format, mode = picture.format or "", picture.mode
                 frames = getattr(picture, "n_frames", 1)
-                orientation = picture.getexif().get(_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return "", {}  # what Pillow does not know, TensorFlow has decoded all the same
     notes = {}
@@ -171,8 +169,6 @@ def _header(path: Path, content: bytes) -> tuple[str, dict[str, str]]:
         notes["16-bit"] = mode
     if frames > 1 and file_format != "MPO":
         notes["animated"] = f"{frames} pictures"
-    if orientation != 1:
-        notes["rotated"] = f"orientation {orientation}"
     return file_format, notes
 
 

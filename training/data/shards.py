@@ -6,6 +6,7 @@ ImageNet has, image/encoded, image/class/label and image/filename; the images ar
 """
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,9 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
         counts = [index["shards"][name]["examples"] for name in shards]
         stream = _stream([str(folder / name) for name in shards], counts)
         buffer, channels = config.pipeline.shuffle_buffer, config.model.channels
-        return StreamImages(stream, len(labels), np.arange(len(labels)), channels, buffer, labels, names, weights)
+        places = np.arange(len(labels))
+        digest = hashlib.sha256("".join(index["shards"][name]["sha256"] for name in shards).encode()).hexdigest()
+        return StreamImages(stream, len(labels), places, channels, buffer, labels, names, weights, digest)
 
     train = images("train")
     if train is None:

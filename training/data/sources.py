@@ -37,7 +37,7 @@ class Splits:
         return images
 
     def describe(self, split: str) -> dict[str, Any]:
-        """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+        """Counts a split and fingerprints names and content, so that a run notices when its data has changed."""
         return describe(self[split], self.class_names)
 
 
@@ -65,6 +65,7 @@ def open_splits(config: TrainConfig, known_bad: Sequence[str] | None = None) -> 
         validation, test = None, validation
 
     train, settings = parts.train, config.pipeline
+    _refuse_too_few(train, 1 + (test is None) + (validation is None), parts.class_names)
     if test is None:
         count = round(settings.test_share * len(train.labels))
         train, test = _split_off(train, count, settings.split_seed, parts.class_names)
@@ -83,7 +84,7 @@ def open_labelled(
     Raises:
         ValueError: where its classes are not among `class_names`.
     """
-    parts = open_parts(specification, config, known_bad)
+    parts = open_parts(specification, config, known_bad, to_train=False)
     strangers = [name for name in parts.class_names if name not in class_names]
     if strangers:
         raise ValueError(
@@ -98,7 +99,7 @@ def open_labelled(
 
 
 def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
-    """Counts a split and fingerprints its content list, so that a run notices when its data has changed."""
+    """Counts a split and fingerprints names and content, so that a run notices when its data has changed."""
     digest = hashlib.blake2b(digest_size=16)
     for name, label in zip(images.names, images.labels, strict=True):
         digest.update(f"{Path(name).name}\0{label}\n".encode())
@@ -107,11 +108,17 @@ def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
         "images": len(images.labels),
         "per_class": {name: int(count) for name, count in zip(class_names, counts, strict=True)},
         "fingerprint": digest.hexdigest(),
+        "content": images.content(),
     }
 
 
-def open_parts(specification: str, config: TrainConfig, known_bad: Sequence[str] | None = None) -> Parts:
-    """Opens a source: what it holds to train, validate and test on, before anything is split off."""
+def open_parts(
+    specification: str, config: TrainConfig, known_bad: Sequence[str] | None = None, *, to_train: bool = True
+) -> Parts:
+    """Opens a source: what it holds to train, validate and test on, before anything is split off.
+
+    What is not to be trained on may be of one class, or lack images of some.
+    """
     kind, _, place = specification.partition(":")
     match kind:
         case "digits":
@@ -120,13 +127,13 @@ def open_parts(specification: str, config: TrainConfig, known_bad: Sequence[str]
             train, test = _split_off(digits, _DIGITS_TEST_COUNT, config.pipeline.split_seed, class_names)
             return Parts(train, None, test, class_names, [])
         case "folder":
-            return open_folder(place, config, known_bad)
+            return open_folder(place, config, known_bad, to_train)
         case "tfds":
             return open_tfds(place, config)
         case "tfrecord":
             return open_shards(place, config)
         case _:
-            return open_arrays(place, config)
+            return open_arrays(place, config, to_train)
 
 
 def _weighted(images: AnyImages, config: TrainConfig, class_names: list[str]) -> AnyImages:
@@ -151,16 +158,21 @@ def _weighted(images: AnyImages, config: TrainConfig, class_names: list[str]) ->
     return dataclasses.replace(images, weights=(of_class[images.labels] * given).astype(np.float32))
 
 
+def _refuse_too_few(images: AnyImages, least: int, class_names: list[str]) -> None:
+    """Each split takes at least one image of every class."""
+    counts = np.bincount(images.labels, minlength=len(class_names))
+    if least > 1 and counts.min() < least:
+        raise ValueError(
+            f"Every class needs at least {least} readable images to be split. "
+            f"Received: {counts.min()} in class {class_names[int(counts.argmin())]!r}"
+        )
+
+
 def _split_off(images: AnyImages, count: int, seed: int, class_names: list[str]) -> tuple[AnyImages, AnyImages]:
     """Splits a stratified, seeded `count` of images off: returns the rest and the part, both in their old order."""
     from sklearn.model_selection import train_test_split
 
-    counts = np.bincount(images.labels, minlength=len(class_names))
-    if counts.min() < 2:
-        raise ValueError(
-            "Every class needs at least 2 readable images to be split. "
-            f"Received: {counts.min()} in class {class_names[int(counts.argmin())]!r}"
-        )
+    _refuse_too_few(images, 2, class_names)
     count = min(max(count, len(class_names)), len(images.labels) - len(class_names))
     everything = np.arange(len(images.labels))
     rest, part = train_test_split(everything, test_size=count, stratify=images.labels, random_state=seed)

@@ -1,5 +1,6 @@
 """The training loop: `fit` with what happens beside it, entered at the step that a checkpoint was written after."""
 
+import shlex
 import statistics
 from typing import Any
 
@@ -46,6 +47,7 @@ class Training:
         self.per_epoch = steps_per_epoch(train, config)
         self.batch_size = min(config.pipeline.batch_size, len(train.labels))
         devices.check(self.batch_size)
+        self._check_length()
         with devices.scope():
             self.network = build_model(config, self.objective.classes)
             kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
@@ -54,6 +56,21 @@ class Training:
                 prepare(self.trainer)
         self.checkpoints = CheckpointFolder(run.folder / STATE, config.checkpoint.keep)
         self.stop = StopRequest(enabled=self.on_tensorflow and devices.workers == 1)
+
+    def _check_length(self) -> None:
+        """Sees to it that the run makes an update, and says so where its learning rate never reaches the peak."""
+        config, steps = self.run.config, self.per_epoch * self.run.config.epochs
+        if config.optimizer.accumulate_steps > steps:
+            raise ValueError(
+                f"optimizer.accumulate_steps must be at most the run's {steps} steps, or no weight is ever updated. "
+                f"Received: {config.optimizer.accumulate_steps}"
+            )
+        if config.schedule.warmup_epochs > config.epochs:
+            self.console.print(
+                f"warning: the learning rate rises for {config.schedule.warmup_epochs:g} epochs "
+                f"(schedule.warmup_epochs) and never reaches its peak in {config.epochs}",
+                style="yellow", soft_wrap=True,
+            )  # fmt: skip
 
     def newest_checkpoint(self) -> Checkpoint | None:
         """Finds what the training can go on from; warns of damaged checkpoints."""
@@ -152,7 +169,7 @@ class Training:
         name = self.stop.received.name if self.stop.received else ""
         self.console.print(
             f"{name}: saved after {place.epoch} epochs and {place.step} steps; go on with: "
-            f"keras-inception train --resume {shown(self.run.folder)}",
+            f"{shlex.join(['keras-inception', 'train', '--resume', str(shown(self.run.folder))])}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
 

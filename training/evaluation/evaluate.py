@@ -1,6 +1,7 @@
 """Evaluation of trained networks, alone or together, on one view of each image or on many."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ def evaluate(
     """Evaluates a run's best checkpoint, or those of several runs together, and writes the result into the run folder.
 
     The run's own test set goes to evaluation.json; the file of anything else says in its name what it is, such as
-    evaluation-validation.json or evaluation-test-144crops.json. An ensemble's is written into the first run's folder.
+    evaluation-validation.json or evaluation-test-144crops.json. Where that is not all, as with two sets of other data,
+    the second is evaluation-data-2.json, and what is inside tells. An ensemble's is written into the first run's
+    folder.
 
     Args:
         run: the run; or several, whose probabilities are averaged.
@@ -77,11 +80,12 @@ def evaluate(
         result,
         crops=crops,
         runs=[str(member.folder) for member in runs] if len(runs) > 1 else [],
+        without=list(without),
         with_all_images=everything,
     )
     parts = ["data" if data is not None else split]
     parts += [f"{crops}crops"] * (crops > 1) + ["ensemble"] * (len(runs) > 1) + ["without"] * bool(without)
-    runs[0].write_json(EVALUATION if parts == ["test"] else f"evaluation-{'-'.join(parts)}.json", result.to_dict())
+    runs[0].write_json(_file_for(runs[0], "-".join(parts), result), result.to_dict())
     return result
 
 
@@ -122,6 +126,22 @@ def predict(
     return means
 
 
+def _file_for(run: Run, what: str, result: Evaluation) -> str:
+    """The file of an evaluation: its own of an earlier time, or the first that none of another kind has taken."""
+    if what == "test":
+        return EVALUATION
+    asked = result.to_dict()
+    for number in itertools.count(1):
+        name = f"evaluation-{what}{f'-{number}' if number > 1 else ''}.json"
+        try:
+            found = run.read_json(name)
+        except ValueError:  # not ours any more
+            return name
+        if all(found.get(key, asked[key]) == asked[key] for key in ("data", "runs", "without")):
+            return name
+    raise AssertionError
+
+
 def _images(run: Run, split: str, data: str | None) -> AnyImages:
     return run.splits[split] if data is None else open_labelled(data, run.config, run.class_names)[0]
 
@@ -146,7 +166,7 @@ def _kept(images: AnyImages, class_names: list[str], without: Sequence[str]) -> 
     entries: list[str] = []
     for entry in without:
         is_file = entry not in class_names and entry not in images.names and Path(entry).is_file()
-        entries += [line.strip() for line in Path(entry).read_text().splitlines()] if is_file else [entry]
+        entries += [line.strip() for line in Path(entry).read_text("utf-8").splitlines()] if is_file else [entry]
     asked = {entry for entry in entries if entry}
     left_out = np.zeros(len(images.labels), bool)
     found = set()

@@ -69,6 +69,8 @@ class Evaluation:
     """Views of each image whose probabilities were averaged."""
     runs: list[str] = field(default_factory=list)
     """Run folders whose probabilities were averaged; empty for one network alone."""
+    without: list[str] = field(default_factory=list)
+    """What was asked to be left out."""
     with_all_images: Figures | None = None
     """The same with the images that were left out; None where none were."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from ..config import TrainConfig
+from .preparing import shortened
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def crops(image: tf.Tensor, config: TrainConfig, count: int) -> tf.Tensor:
         count: 10, 12 or 144.
     """
     size, views = config.model.image_size, _VIEWS[count]
+    image = shortened(image, ends=views.all_squares)
     found = []
     for scale in views.scales:
         side = round(size * scale)

@@ -4,8 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
-from ..data.images import AnyImages, ArrayImages, PictureImages
+from ..data.decode import aside
+from ..data.images import AnyImages, ArrayImages, PictureImages, empty_pixels
 
+_LONGEST = 4  # times as long as it is high may a picture be; of a longer one, only what evaluation shows is resized
 _SAMPLE = 64  # pictures whose mean size tells whether all of them may be kept in memory
 
 
@@ -13,8 +15,10 @@ def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int |
     """Batches in index order without augmentation, the last one maybe smaller; pixels are whole numbers in 0..255."""
 
     def example(index: tf.Tensor, handle: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(prepare(images.decode(handle), config), tf.float32), tf.gather(labels, index)
+        image = images.decode(handle)
+        return tf.cast(image if prepared else prepare(image, config), tf.float32), tf.gather(labels, index)
 
+    prepared = is_prepared(images, config)
     labels = tf.constant(images.labels)
     elements = images.elements().map(example, num_parallel_calls=_parallel(config))
     return _finish(elements.batch(batch_size or config.pipeline.batch_size), config)
@@ -28,6 +32,8 @@ def cached(images: AnyImages, config: TrainConfig, *, whole: bool = False) -> An
         config: the run's configuration.
         whole: keep whole pictures, for random crops, instead of what evaluation makes of them.
     """
+    if is_prepared(images, config):
+        return images
     budget = config.pipeline.cache_mb * 2**20
     if isinstance(images, ArrayImages | PictureImages) and whole:
         return images
@@ -36,12 +42,20 @@ def cached(images: AnyImages, config: TrainConfig, *, whole: bool = False) -> An
         return _cached_pictures(images, config, budget)
     if len(images.labels) * size * size * channels > budget:
         return images
-    pixels = np.empty((len(images.labels), size, size, channels), np.uint8)
+    pixels = empty_pixels((len(images.labels), size, size, channels))
     place = 0
     for batch, _ in evaluation_batches(images, config, 256).as_numpy_iterator():
         pixels[place : place + len(batch)] = batch
         place += len(batch)
-    return ArrayImages(pixels, images.labels, images.names, images.weights)
+    return ArrayImages(pixels, images.labels, images.names, images.weights, is_prepared=True)
+
+
+def is_prepared(images: AnyImages, config: TrainConfig) -> bool:
+    """Whether images are already what `prepare` would make of them."""
+    if not isinstance(images, ArrayImages):
+        return False
+    has_size = images.pixels.shape[1:3] == (config.model.image_size,) * 2
+    return images.is_prepared or (has_size and config.pipeline.central_crop == 1)
 
 
 def prepare(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
@@ -50,12 +64,39 @@ def prepare(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     Whole numbers, because an exported model is fed uint8 and must see what evaluation saw.
     """
     size = config.model.image_size
+    image = shortened(image)
     shape = tf.shape(image)[:2]
     scale = size / config.pipeline.central_crop / tf.cast(tf.reduce_min(shape), tf.float64)
     resized = tf.maximum(tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32), size)
     top, left = tf.unstack((resized - size) // 2)
     resized_image = tf.image.resize(image, resized, config.pipeline.interpolation, antialias=True)
     return _to_pixels(resized_image[top : top + size, left : left + size], config)
+
+
+def shortened(image: tf.Tensor, *, ends: bool = False) -> tf.Tensor:
+    """Leaves out of a strip what no square of the evaluation shows; other pictures come back as they are.
+
+    Resized as a whole, a strip of 1 x 5,000 pixels would be 5,000 times as wide as the network's input.
+
+    Args:
+        image: [height, width, channels].
+        ends: keep both ends of the strip as well, for squares at the ends.
+    """
+    shape = tf.shape(image)[:2]
+    piece = _LONGEST * tf.reduce_min(shape)
+
+    def kept(length: tf.Tensor) -> tf.Tensor:
+        middle = piece + (length - piece) % 2  # of an odd rest, one more: the centre stays where it is
+        places = (length - middle) // 2 + tf.range(middle)
+        if ends:
+            places = tf.concat([tf.range(piece), places, tf.range(length - piece, length)], axis=0)
+        return tf.cond(length > tf.size(places), lambda: places, lambda: tf.range(length))
+
+    def cut() -> tf.Tensor:
+        return tf.gather(tf.gather(image, kept(shape[0])), kept(shape[1]), axis=1)
+
+    longest = piece * (3 if ends else 1) + 1
+    return tf.cond(tf.reduce_max(shape) > longest, lambda: aside(cut), lambda: image)
 
 
 def _to_pixels(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
@@ -66,21 +107,29 @@ def _to_pixels(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
 def _cached_pictures(images: AnyImages, config: TrainConfig, budget: int) -> AnyImages:
     """Keeps whole pictures where they fit, which the mean size of the first ones foretells."""
     count, total = len(images.labels), 0
-    pictures: list[np.ndarray] = []
+    values = empty_pixels((0,))
     shapes: list[tuple[int, ...]] = []
     if not budget:
         return images
     decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=_parallel(config))
     for picture in _finish(decoded, config).as_numpy_iterator():
-        pictures.append(picture.ravel())
-        total += picture.size
         shapes.append(picture.shape)
-        expected = total / len(pictures) * count if len(pictures) >= min(_SAMPLE, count) else total
+        start, total = total, total + picture.size
+        expected = total / len(shapes) * count if len(shapes) >= min(_SAMPLE, count) else total
         if expected > budget:
             return images
-    starts = np.concatenate([[0], np.cumsum([len(picture) for picture in pictures])[:-1]]).astype(np.int64)
+        if total > len(values):  # what is asked for is more than is needed, and never written to
+            values, begun = empty_pixels((int(min(budget, 2 * expected)),)), values
+            values[:start] = begun[:start]
+        values[start:total] = picture.ravel()
+    lengths = np.prod(np.array(shapes, np.int64), axis=1)
     return PictureImages(
-        np.concatenate(pictures), starts, np.array(shapes, np.int64), images.labels, images.names, images.weights
+        values[:total],
+        np.cumsum(lengths) - lengths,
+        np.array(shapes, np.int64),
+        images.labels,
+        images.names,
+        images.weights,
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
-from ..data.images import AnyImages, ArrayImages, StreamImages
+from ..data.images import AnyImages, StreamImages
 from ..data.order import Order, shuffled, stateless_seed, uniforms
 from .augment import crop_window, draws_needed, randaugment_draws, varies_batches, vary
-from .preparing import _finish, _parallel, _to_pixels, cached, prepare
+from .preparing import _finish, _parallel, _to_pixels, cached, is_prepared, prepare
 from .randaugment import randaugment
 
 
@@ -53,8 +53,7 @@ def training_batches(
     weighted = images.weights is not None
     weights = tf.constant(images.weights if weighted else np.ones(len(images.labels)), tf.float32)
     labels = tf.constant(images.labels)
-    prepared = isinstance(images, ArrayImages) and images.pixels.shape[1:3] == (config.model.image_size,) * 2
-    by_image = not prepared or settings.min_area < 1 or settings.randaugment > 0
+    by_image = not is_prepared(images, config) or settings.min_area < 1 or settings.randaugment > 0
 
     def with_draws(step: tf.Tensor, indices: tf.Tensor, handles: tf.Tensor) -> tuple[tf.Tensor, ...]:
         draws = uniforms(config.seed, step // order.steps, indices, draws_needed(settings))
@@ -105,7 +104,8 @@ def _picture(images: AnyImages, handle: tf.Tensor, draws: tf.Tensor, config: Tra
         part = images.decode_window(handle, lambda shape: crop_window(shape, draws, settings), size)
         image = _resize_part(part, config)
     else:
-        image = prepare(images.decode(handle), config)
+        image = images.decode(handle)
+        image = image if is_prepared(images, config) else prepare(image, config)
     if settings.randaugment:
         image = randaugment(image, randaugment_draws(draws), settings.randaugment_magnitude)
     return image

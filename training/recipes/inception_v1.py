@@ -5,9 +5,9 @@
 From the paper: stochastic gradient descent with momentum 0.9, a learning rate that falls by 4 % every 8 epochs, an
 average of the weights over time, crops of 8 to 100 % of the area with sides of 3:4 to 4:3, distorted colours, dropout
 0.4, two auxiliary heads weighted 0.3. From the paper on batch normalisation (https://arxiv.org/abs/1502.03167,
-section 4.2), which trains the same network: learning rate 0.0015 in batches of 32, for 31 million steps. L2 of 2e-4
-on the kernels alone is BVLC's (https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet); the paper gives
-none.
+section 4.2), whose network is a variant with two 3x3 convolutions in place of each 5x5: learning rate 0.0015 in
+batches of 32, for 31 million steps. L2 of 2e-4 on the kernels alone is BVLC's
+(https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet); the paper gives none.
 
 To expect, by the paper: top-5 error 10.07 % from one crop, 9.15 % from 10, 7.89 % from 144 (`evaluate --crops 144`).
 

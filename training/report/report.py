@@ -14,7 +14,7 @@ from ..files import write_text
 from ..pipeline.preparing import evaluation_batches
 from ..pipeline.training import training_batches
 from ..runs.history import read_history
-from ..runs.run import DATA, ENVIRONMENT, EVALUATION, HISTORY, METRICS, QUARANTINE, REPORT, Run
+from ..runs.run import DATA, ENVIRONMENT, EVALUATION, HISTORY, METRICS, REPORT, Run
 from . import figures
 from .gradcam import GradCam
 from .page import COLOURS, as_text, render, settings_rows
@@ -31,7 +31,6 @@ def write_report(run: Run) -> None:
     """Writes the report of a run that has been trained and evaluated on its test images."""
     evaluation = Evaluation.from_dict(run.read_json(EVALUATION))
     matrix = np.array(evaluation.confusion)
-    quarantine = run.folder / QUARANTINE
     page = render(
         "report.html.jinja",
         title=run.folder.name.removeprefix(".").removesuffix(".partial"),
@@ -49,7 +48,7 @@ def write_report(run: Run) -> None:
         examples=_examples(run),
         explained=_explained(run, run.splits.test, evaluation),
         misses=_misses(run.splits.test, run, evaluation),
-        quarantined=[line.split("\t") for line in quarantine.read_text().splitlines()] if quarantine.is_file() else [],
+        quarantined=run.left_out,
     )
     write_text(run.folder / REPORT, page)
 

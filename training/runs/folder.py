@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from ..data.images import some
-from ..files import write_text
+from ..files import alone, write_text
 from . import run as names
 from .run import Run
 
@@ -24,6 +24,11 @@ _CONTENT = (
     names.REPORT, "evaluation*.json", "checkpoints", "tensorboard", "export*", ".*.[0-9]*", ".ipynb_checkpoints",
     ".DS_Store",
 )  # fmt: skip
+
+
+def named(path: Path) -> Path:
+    """A run folder by its name, which siblings are called after: `.` and what ends in `..` have none."""
+    return path if path.name not in ("", "..") else Path(os.path.abspath(path))  # noqa: PTH100 (resolve follows links)
 
 
 def place_for(final: Path, overwrite: bool) -> Path:
@@ -119,8 +124,14 @@ def begin(run: Run) -> None:
             write_text(staging / names.QUARANTINE, "".join(lines))
         # A partial folder is ours by its name: what an interrupted attempt to overwrite left behind.
         if folder.name.endswith(".partial") and folder.is_dir():
-            shutil.rmtree(folder)
-        staging.rename(folder)
+            with alone(folder, "A run"):
+                shutil.rmtree(folder)
+        if folder.is_dir() and folder.samefile(Path.cwd()):  # replaced, it would leave the shell in no folder at all
+            for path in sorted(staging.iterdir(), key=lambda path: path.name == names.CONFIG):
+                path.rename(folder / path.name)
+            staging.rmdir()
+        else:
+            staging.rename(folder)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise ValueError(f"The run folder must be writable. Received: {folder} ({error.strerror})") from error

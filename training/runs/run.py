@@ -84,22 +84,24 @@ class Run:
         Raises:
             ValueError: where the data is no longer what the run was trained on.
         """
-        quarantine = self.folder / QUARANTINE
-        bad = (
-            [line.rpartition("\t")[0] for line in quarantine.read_text("utf-8").splitlines()]
-            if quarantine.is_file()
-            else []
-        )
-        splits = open_splits(self.config, known_bad=bad)
+        splits = open_splits(self.config, known_bad=[path for path, _ in self.left_out])
         recorded = json.loads((self.folder / DATA).read_text("utf-8"))["splits"]
         for split, description in recorded.items():
             now = splits.describe(split)
-            if now["fingerprint"] != description["fingerprint"]:
+            # Older runs recorded names and labels alone.
+            if any(now[key] != description.get(key, now[key]) for key in ("fingerprint", "content")):
                 raise ValueError(
                     f"A run's data must be what it was trained on. Received: {now['images']} {split} images in "
                     f"{self.config.data} that differ from the {description['images']} recorded in {self.folder / DATA}"
                 )
         return splits
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """The files that could not be decoded: path, in which there may be tabs, and reason."""
+        quarantine = self.folder / QUARANTINE
+        lines = quarantine.read_text("utf-8").splitlines() if quarantine.is_file() else []
+        return [(path, reason) for path, _, reason in (line.rpartition("\t") for line in lines)]
 
     def batches(
         self, split: str, batch_size: int = 32, count: int | None = None, seed: int = 0

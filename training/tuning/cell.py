@@ -59,7 +59,8 @@ class HyperInceptionCell(RecipeHyperModel):
     Example:
     ```py
     space = HyperInceptionCell("digits", limits={"multiply_adds": 10e6}, choices={"modules": [2, 3, 4]})
-    tuner = keras_tuner.BayesianOptimization(space, objective="val_predictions_accuracy", max_trials=12)
+    objective = keras_tuner.Objective("val_predictions_accuracy", "max")
+    tuner = keras_tuner.BayesianOptimization(space, objective=objective, max_trials=12)
     tuner.search()
     ```
     """

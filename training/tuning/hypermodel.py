@@ -30,6 +30,14 @@ _RECIPE_ARGUMENTS = (
 )  # fmt: skip
 
 
+class _Exchange(keras.callbacks.Callback):
+    """Puts the averages into the weights' place at an epoch's end, or back: before and after what a tuner saves."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Exchanges the two."""
+        self.model.average.exchange()
+
+
 class RecipeHyperModel(keras_tuner.HyperModel):
     """A search space around a recipe, for every tuner of Keras Tuner.
 
@@ -86,7 +94,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.dimensions = {name: list(chosen.get(name, dimensions[name])) for name in dimensions if name in search}
         self._opened: dict[str, Splits] = {}
         self._decoded: tuple[str, Splits] | None = None
-        self._exploring = False
+        self._declared: keras_tuner.HyperParameters | None = None
 
     @abstractmethod
     def declare(self, hp: keras_tuner.HyperParameters) -> None:
@@ -121,7 +129,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         The tuner then calls `build` once, to see what else it declares: that is nothing, and nothing is built.
         """
         self.declare(hp)
-        self._exploring = True
+        self._declared = hp
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model | None:
         """Builds and compiles a candidate's network as training does.
@@ -135,8 +143,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         Raises:
             keras_tuner.errors.FailedTrialError: The candidate is rejected.
         """
-        if self._exploring:
-            self._exploring = False
+        # A tuner that is being made builds a copy of what it had declared; who builds that itself wants the model.
+        declared, self._declared = self._declared, None
+        if declared is not None and hp is not declared and hp.values == declared.values:
             return None
         self.declare(hp)
         reason = self.reject(hp)
@@ -168,6 +177,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains a candidate on the recipe's data.
+
+        A moving average of the weights is what is scored, and so what a tuner saves and `get_best_models` returns.
 
         The learning rate follows the recipe's schedule, however few epochs there are: Hyperband's short trials see its
         beginning.
@@ -201,14 +212,20 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         if initial_epoch:
             optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
             optimizer._iterations.assign(initial_epoch * steps)  # `iterations` counts updates, not steps
-        averaging = [AverageInValidation()] if getattr(model, "average", None) else []
+        before: list[keras.callbacks.Callback] = []
+        after: list[keras.callbacks.Callback] = []
+        if getattr(model, "average", None):
+            if initial_epoch:  # what a tuner saved, and has loaded, has the averages in the weights' place
+                model.average.exchange()
+                model.average.exchanged = False
+            before, after = [AverageInValidation(), _Exchange()], [_Exchange()]
         return model.fit(
             objective.batches(training_batches(splits.train, config, self.classes, first_epoch=initial_epoch)),
             initial_epoch=initial_epoch,
             epochs=config.epochs,
             steps_per_epoch=steps,
             validation_data=objective.batches(evaluation_batches(splits.validation, config)),
-            callbacks=[*averaging, *callbacks],
+            callbacks=[*before, *callbacks, *after],
             verbose=verbose,
             shuffle=False,  # the pipeline has shuffled; Keras warns otherwise
             **kwargs,

@@ -59,7 +59,8 @@ class HyperInception(RecipeHyperModel):
     Example:
     ```py
     space = HyperInception("cifar10", search=["alpha", "learning_rate"], choices={"alpha": [0.25, 0.5]})
-    tuner = keras_tuner.RandomSearch(space, objective="val_predictions_accuracy", max_trials=10)
+    objective = keras_tuner.Objective("val_predictions_accuracy", "max")
+    tuner = keras_tuner.RandomSearch(space, objective=objective, max_trials=10)
     tuner.search()
     ```
     """
