@@ -13,10 +13,12 @@ import h5py
 import numpy as np
 import pytest
 from foreign import write_safetensors, write_slim
+from PIL import Image
 
 import keras_inception as ki
 from keras_inception import weights
-from keras_inception.weights import WeightsError, archives, readers
+from keras_inception.preprocessing import Preprocessing
+from keras_inception.weights import WeightsError, archives, pictures, readers
 from keras_inception.weights.slots import slots
 
 SMALL = {"alpha": 0.25, "input_shape": (32, 32, 3), "classes": 10}
@@ -339,6 +341,20 @@ def test_a_damaged_caffemodel_is_refused(tmp_path):
     path = tmp_path / "bad.caffemodel"
     path.write_bytes(b"\x12\xff\xff\xff\xff\x0f not a net")
     refused(ki.InceptionV1(variant="paper", alpha=0.25, classes=10), path, "damaged")
+
+
+def test_a_damaged_picture_is_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (40, 30)).save(path)
+    content = path.read_bytes()
+    assert pictures.read(path, Preprocessing(size=8)).shape == (8, 8, 3)
+    for damaged in (content[:50], content[:20], content[:29] + bytes(4) + content[33:], content[:37] + bytes(8)):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a file that Pillow reads. Received: .*picture.png") as caught:
+            pictures.read(path, Preprocessing(size=8))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"absent.png"):
+        pictures.read(tmp_path / "absent.png", Preprocessing(size=8))
 
 
 def test_the_error_of_a_missing_library_is_one_sentence(model, tmp_path, monkeypatch):
