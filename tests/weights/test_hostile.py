@@ -291,6 +291,32 @@ def test_an_archive_has_no_end_of_members(model, tmp_path, monkeypatch):
     refused(model, tmp_path / "model.tar.gz", "at most 20 members")
 
 
+def test_a_flipped_bit_of_a_compressed_archive_is_found(model, own, tmp_path):
+    path = tmp_path / "model.tar.gz"
+    with readers.open_weights(own["h5"]) as file:
+        values = {name: tensor.read() for name, tensor in file.tensors.items()}
+    with h5py.File(tmp_path / "plain.h5", "w") as file:  # without a hash of ours
+        for name, value in values.items():
+            file.create_dataset(name, data=value)
+    with tarfile.open(path, "w:gz", compresslevel=0) as archive:  # as random numbers are stored at any level
+        archive.add(tmp_path / "plain.h5", "model.h5")
+    weights.load_weights(model, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(values["conv1_conv/kernel"].tobytes())] ^= 1
+    path.write_bytes(content)
+    refused(model, path, "is damaged: CRC check failed")
+
+
+def test_a_zip_directory_of_another_age_is_refused(model, own, tmp_path):
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(own["h5"], "model.h5")
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 6] = 0xFF  # the version that reading it needs
+    path.write_bytes(content)
+    refused(model, path, "is damaged: zip file version 25.5")
+
+
 def test_a_zipped_and_a_tarred_file_load(model, own, tmp_path):
     with zipfile.ZipFile(tmp_path / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(own["h5"], "folder/model.h5")
