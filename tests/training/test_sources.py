@@ -153,14 +153,24 @@ def test_packed_folders_that_changed_are_refused(places, tmp_path):
     shard.write_bytes(content)
     assert main(["scan", str(tmp_path / "packed")]) == 0
     examples = tmp_path / "packed" / "examples.csv"
-    examples.write_text(examples.read_text().replace("iris", "rose"))
+    whole = examples.read_bytes()
+    examples.write_bytes(whole.replace(b"iris", b"rose"))
     with pytest.raises(ValueError, match=r"examples.csv must be as it was packed"):
         open_splits(config)
+    examples.write_bytes(whole)
     index = json.loads((tmp_path / "packed" / "index.json").read_text())
     lies = ({"shards": "none"}, {"class_names": 3}, {"images": {"train": {"iris": "8"}}}, {"weighted": None})
     for content in ("[1]", "[" * 200_000, *(json.dumps({**index, **lie}) for lie in lies)):
         (tmp_path / "packed" / "index.json").write_text(content)
         with pytest.raises(ValueError, match="of format 1. Received: something else"):
+            open_splits(config)
+    for class_names in (
+        index["class_names"][:2],
+        [*index["class_names"], "tulip"],
+        ["aster", *index["class_names"][1:]],
+    ):
+        (tmp_path / "packed" / "index.json").write_text(json.dumps({**index, "class_names": class_names}))
+        with pytest.raises(ValueError, match=r"must count the train images of examples.csv by class"):
             open_splits(config)
     (tmp_path / "packed" / "index.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ValueError, match="of format 1. Received: format 99"):

@@ -32,6 +32,7 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
     """
     folder = Path(place).expanduser()
     index = read_index(folder)
+    class_names = index["class_names"]
     for name, shard in index["shards"].items():
         size = (folder / name).stat().st_size if (folder / name).is_file() else 0
         if size != shard["bytes"]:
@@ -46,18 +47,20 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
         if not of_part:
             return None
         names, labels = [row[2] for row in of_part], np.array([row[3] for row in of_part], np.int64)
+        counts = np.bincount(labels, minlength=len(class_names)).tolist()
+        if len(counts) != len(class_names) or dict(zip(class_names, counts, strict=True)) != index["images"].get(part):
+            raise ValueError(f"{INDEX} must count the {part} images of {EXAMPLES} by class. Received: {folder}")
         weights = np.array([row[4] for row in of_part], np.float32) if index["weighted"] else None
         shards = list(dict.fromkeys(row[1] for row in of_part))
         in_shard = Counter(row[1] for row in of_part)
-        counts = [in_shard[name] for name in shards]
-        stream = _stream([str(folder / name) for name in shards], counts)
+        stream = _stream([str(folder / name) for name in shards], [in_shard[name] for name in shards])
         buffer, channels = config.pipeline.shuffle_buffer, config.model.channels
         return StreamImages(stream, len(labels), np.arange(len(labels)), channels, buffer, labels, names, weights)
 
     train = images("train")
     if train is None:
         raise ValueError(f"A packed folder must hold images to train on. Received: {folder} without any")
-    return Parts(train, images("validation"), images("test"), index["class_names"], [])
+    return Parts(train, images("validation"), images("test"), class_names, [])
 
 
 def read_index(folder: Path) -> dict[str, Any]:
