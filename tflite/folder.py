@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import ExportError
 from .files.metadata import LABELS, check_text
+from .pictures.fitting import Fitting
 
 MANIFEST = "export.json"
 PROOF = "proof.json"
@@ -54,8 +55,8 @@ class Export:
             manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
             names = tuple((folder / LABELS).read_text("utf-8").splitlines())
             classes = manifest["output"]["classes"]
-            _ = [(row["mode"], row["file"], row["sha256"], row["size"]) for row in manifest["files"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            _check(manifest)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ExportError(f"{MANIFEST} and {LABELS} must be as export wrote them. Received: {folder}.") from error
         if len(names) != classes:
             raise ExportError(f"{LABELS} must name {classes} classes. Received: {len(names)} in {folder}.")
@@ -65,6 +66,25 @@ class Export:
     def files(self) -> dict[str, Path]:
         """Each exported file (for `"saved_model"`, a folder) by its mode."""
         return {row["mode"]: self.folder / row["file"] for row in self.manifest["files"]}
+
+    def whole(self, entry: Mapping[str, Any]) -> Path:
+        """The file of a row of the manifest, after its checksum: native code should not meet a broken file.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            ExportError: It is not as it was written.
+        """
+        path = self.folder / entry["file"]
+        if not path.exists():
+            raise FileNotFoundError(
+                f"An exported file must be where {self.folder} lists it. Received: no {entry['file']}."
+            )
+        if size(path) != entry["size"] or sha256(path) != entry["sha256"]:
+            raise ExportError(
+                f"An exported file must be as it was written ({entry['size']} bytes). "
+                f"Received: {entry['file']} changed, cut off or damaged ({size(path)} bytes)."
+            )
+        return path
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -101,6 +121,20 @@ def strangers(folder: Path) -> list[str] | None:
 
 def _is_any(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _check(manifest: dict[str, Any]) -> None:
+    """Raises one of several errors unless a manifest holds what is read of it."""
+    Fitting(manifest["interpolation"], manifest["central_crop"])
+    batch, *sides = manifest["input"]["shape"]
+    rows = manifest["files"]
+    texts = [manifest["output"]["kind"], manifest["preprocessing"] or "", *(row["sha256"] for row in rows)]
+    texts += [row[name] for row in rows for name in ("mode", "file")]
+    numbers = [batch or 1, *sides, *(row["size"] for row in rows)]
+    if len(sides) != 3 or not all(type(number) is int and number > 0 for number in numbers):
+        raise ValueError
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise TypeError
 
 
 def sha256(path: Path) -> str:

@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -57,6 +59,45 @@ def alone(folder: Path, what: str) -> Iterator[None]:
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file.
+
+    Raises:
+        ValueError: where its bytes are no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} must be text in UTF-8. Received: {path} ({error.reason})") from error
+
+
+def parse_json(text: str) -> Any:
+    """Parses JSON text.
+
+    Raises:
+        ValueError: where it is no JSON, or nested deeper than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file that holds a JSON object.
+
+    Raises:
+        ValueError: where it holds something else.
+    """
+    try:
+        content = parse_json(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path.name} must hold a JSON object. Received: {path} ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} must hold a JSON object. Received: {path} with a {type(content).__name__}")
+    return content
 
 
 def sha256(path: Path) -> str:

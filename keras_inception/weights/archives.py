@@ -96,6 +96,10 @@ def _untar(path: Path, folder: Path) -> list[str]:
                 assert source is not None  # it is a plain file
                 _write(source, folder / name, member.size, path)
                 names.append(name)
+        assert archive.fileobj is not None  # it is open
+        while rest := archive.fileobj.read(2**20):  # the checksum of what is compressed stands behind all of it
+            total += len(rest)
+            _check_total(path, total)
     return names
 
 

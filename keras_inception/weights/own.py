@@ -61,13 +61,18 @@ class ContentHash:
         return self._digest.hexdigest()
 
 
+def _is_ours(metadata: Mapping[str, str]) -> bool:
+    """Whether a file is ours, even where the word that says so is what has been damaged."""
+    return metadata.get("format") == FORMAT or {"model", "sha256"} <= metadata.keys()
+
+
 def read_checked(file: WeightsFile, steps: Iterable[Step]) -> Iterator[tuple[Step, Array]]:
     """Reads the tensors of some steps, and in the same pass holds a file of ours to its hash.
 
     Raises:
         WeightsError: The file is ours and has been changed; that is known at the end alone.
     """
-    if file.metadata.get("format") != FORMAT:
+    if not _is_ours(file.metadata):
         yield from ((step, step.tensor.read()) for step in steps)
         return
     steps_by_tensor = {step.tensor: step for step in steps}

@@ -33,17 +33,18 @@ def read(path: str | Path, preprocessing: Preprocessing, size: int | None = None
     if size is None:
         raise ValueError(f"A picture is resized to a size of the weight set or of the caller. Received: size={size}.")
     require("PIL", "pillow", "Reading pictures")
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ValueError(f"A picture is a file that Pillow reads. Received: {path}.") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"A picture has at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels. Received: {path}."
-        ) from error
+    with Path(path).open("rb") as file:  # FileNotFoundError names the file
+        try:
+            with Image.open(file) as opened:
+                picture = ImageOps.exif_transpose(opened).convert("RGB")
+        except Image.DecompressionBombError as error:
+            raise ValueError(
+                f"A picture has at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels. Received: {path}."
+            ) from error
+        except Exception as error:  # Pillow's decoders raise whatever a damaged file leads to
+            raise ValueError(f"A picture is a file that Pillow reads. Received: {path}.") from error
     shorter = int(size / preprocessing.crop + ROUNDING)
     scale = shorter / min(picture.size)
     resampling = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

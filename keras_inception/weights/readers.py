@@ -110,7 +110,7 @@ def _is_torch_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except Exception:  # zipfile raises whatever a damaged directory leads to; unpacking says so
         return False
 
 

@@ -67,6 +67,7 @@ def test_tops_and_poolings(name, without_weights):
     assert with_top.name == name
     assert with_top.output_names == ["predictions"]
     assert with_top.output_shape == (None, CLASSES)
+    assert with_top.get_layer("predictions").activation is keras.activations.softmax
     features = _small(name, include_top=False, input_shape=None)
     assert features.input_shape == (None, None, None, 3)
     assert features.output_shape[:3] == (None, None, None)

@@ -66,6 +66,27 @@ def test_weights_lie_aligned_as_the_runtime_reads_them(exported: kt.Export):
     assert all(place % 16 == 0 for place in places)
 
 
+def test_a_file_is_sealed_by_a_hash_of_it_all(exported: kt.Export, tmp_path: Path):
+    content = exported.files["int8"].read_bytes()
+    path = tmp_path / "changed.tflite"
+    for place in np.random.default_rng(0).integers(8, len(content) - 100, 20):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(kt.ExportError, match=r"must be as it was written. Received: .*changed.tflite"):
+            LiteRTModel(path)
+
+
+def test_a_damaged_directory_of_labels_is_named(exported: kt.Export, tmp_path: Path):
+    path, content = tmp_path / "plain.tflite", exported.files["int8"].read_bytes()
+    for field in (6, 8, 42):  # of the directory's entry: the version and the flags that reading needs, the place
+        changed = bytearray(content)
+        changed[content.rindex(b"PK\x01\x02") + field] = 0xFF
+        path.write_bytes(changed)
+        with pytest.raises(kt.ExportError, match=r"must hold labels\.txt.*plain\.tflite"):
+            labels_of(path)
+
+
 def test_a_file_without_labels_is_named(tmp_path: Path):
     (tmp_path / "plain.tflite").write_bytes(b"something else")
     with pytest.raises(kt.ExportError, match=r"must hold labels\.txt.*plain\.tflite"):

@@ -1,5 +1,7 @@
 """A predictor says of any picture what the network says of it, prepared as evaluation prepares it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -118,6 +120,35 @@ def test_bad_input_is_one_sentence(case: str, predictor: kt.Predictor, tmp_path:
     with pytest.raises(error, match=message) as raised:
         act(predictor, tmp_path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("input", "shape"), [None, 32, 32]), (("input", "shape", 1), "32"), (("output", "kind"), None),
+        (("files", 0, "file"), []), (("files", 0, "file"), "\0"), (("files", 0, "size"), "1"), (("files",), {"a": 1}),
+        (("interpolation",), []), (("central_crop",), ""), (("preprocessing",), 3), (("files",), "DEEP"),
+    ],
+)  # fmt: skip
+def test_a_damaged_manifest_is_refused_in_one_sentence(exported: kt.Export, tmp_path: Path, where, value):
+    folder = shutil.copytree(exported.folder, tmp_path / "out")
+    manifest = node = json.loads((folder / "export.json").read_text())
+    for key in where[:-1]:
+        node = node[key]
+    node[where[-1]] = value
+    deep = "[" * 200_000 + "]" * 200_000
+    (folder / "export.json").write_text(json.dumps(manifest).replace('"DEEP"', deep))
+    with pytest.raises(kt.ExportError, match=r"must be as export wrote them. Received: "):
+        kt.Predictor(folder)
+
+
+def test_a_changed_file_of_an_export_is_refused_by_its_checksum(exported: kt.Export, tmp_path: Path):
+    folder = shutil.copytree(exported.folder, tmp_path / "out")
+    path = next((folder / "saved_model" / "variables").glob("*.data*"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(kt.ExportError, match="saved_model changed, cut off or damaged"):
+        kt.Predictor(folder)
 
 
 def test_no_pictures_are_no_predictions(predictor: kt.Predictor):

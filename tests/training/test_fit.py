@@ -22,6 +22,7 @@ from keras_inception.training.engine.watching import Record, Steps, StopOnNaN
 from keras_inception.training.evaluation.result import summarise
 from keras_inception.training.files import remove_half_written, write_atomically
 from keras_inception.training.pipeline.training import names_of_step
+from keras_inception.training.runs.history import read_history
 
 
 def quiet():
@@ -253,6 +254,43 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(copy):
     with pytest.raises(ValueError, match="must be a whole .keras file") as caught:
         copy.model()
     assert "\n" not in str(caught.value)
+
+
+def test_a_changed_byte_of_a_checkpoint_is_refused_in_one_sentence(copy):
+    path = copy.folder / "checkpoints" / "best.keras"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="must be a whole .keras file") as caught:
+        copy.model()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b'{"epochs": "\xff"}', "config.json must be text in UTF-8"),
+        ("config.json", b"[" * 200_000, "A training configuration is a JSON object"),
+        ("class_names.txt", b"\xff\n", "class_names.txt must be text in UTF-8"),
+        ("metrics.json", b'{"epochs": 1', "metrics.json must hold a JSON object"),
+        ("metrics.json", b"[" * 200_000, "metrics.json must hold a JSON object.*nested too deeply"),
+        ("metrics.json", b"[1]", "metrics.json must hold a JSON object.* with a list"),
+        ("data.json", b'{"splits": {"train": {}}}', "data.json must describe a run's splits"),
+        ("data.json", b'{"splits": {}}', "data.json must describe a run's splits"),
+        ("history.csv", b"epoch,loss\n1,2,3\n", "history.csv must hold a number for each name"),
+        ("history.csv", b"epoch,loss\n1\n", "history.csv must hold a number for each name"),
+        ("history.csv", b"epoch,loss\n1,low\n", "history.csv must hold a number for each name"),
+        ("history.csv", b"epoch,loss\n1,\xff\n", "history.csv must hold a number for each name"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_refused_in_one_sentence(copy, name, content, message):
+    (copy.folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        run = Run.open(copy.folder)
+        run.read_json("metrics.json")
+        read_history(copy.folder / "history.csv")
+        assert run.splits
+    assert "\n" not in str(caught.value) and "Received: " in str(caught.value)
 
 
 def test_a_class_count_that_disagrees_with_the_checkpoint_is_refused(copy):

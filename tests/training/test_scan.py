@@ -204,3 +204,9 @@ def test_training_goes_through_500_damaged_images_among_2000(tmp_path):
 
     index = pack(f"folder:{tmp_path / 'data'}", tmp_path / "packed", max_bad_share=0.2)
     assert {bad["path"] for bad in index["left_out"]} == unreadable
+
+
+@pytest.mark.parametrize("end", [b"!\xf9;", b"!\xf9\x01\x00\x00;"])
+def test_a_second_picture_that_pillow_cannot_read_hinders_no_scan(tmp_path, end):
+    (tmp_path / "film.gif").write_bytes(encoded(picture(), "GIF")[:-1] + end)
+    assert scan(tmp_path).usable == 1

@@ -1,19 +1,22 @@
 """The same images from a folder, an array file, TFRecord shards and TFDS are the same batches; weights of samples."""
 
 import dataclasses
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from rich.console import Console
 from training_helpers import tiny_config, with_pipeline
 
 from keras_inception.cli import main
-from keras_inception.training import pack, write_arrays
+from keras_inception.training import pack, train, write_arrays
 from keras_inception.training.config import AugmentConfig
 from keras_inception.training.data.sources import open_splits
-from keras_inception.training.pipeline.preparing import evaluation_batches
+from keras_inception.training.pipeline.preparing import cached, evaluation_batches
 from keras_inception.training.pipeline.training import names_of_step, training_batches
 
 CLASSES = ["daisy", "iris", "rose"]
@@ -155,14 +158,43 @@ def test_packed_folders_that_changed_are_refused(places, tmp_path):
     shard.write_bytes(content)
     assert main(["scan", str(tmp_path / "packed")]) == 0
     examples = tmp_path / "packed" / "examples.csv"
-    examples.write_text(examples.read_text().replace("iris", "rose"))
+    whole = examples.read_bytes()
+    examples.write_bytes(whole.replace(b"iris", b"rose"))
     with pytest.raises(ValueError, match=r"examples.csv must be as it was packed"):
         open_splits(config)
+    examples.write_bytes(whole)
+    index = json.loads((tmp_path / "packed" / "index.json").read_text())
+    lies = ({"shards": "none"}, {"class_names": 3}, {"images": {"train": {"iris": "8"}}}, {"weighted": None})
+    for content in ("[1]", "[" * 200_000, *(json.dumps({**index, **lie}) for lie in lies)):
+        (tmp_path / "packed" / "index.json").write_text(content)
+        with pytest.raises(ValueError, match="of format 1. Received: something else"):
+            open_splits(config)
+    for class_names in (
+        index["class_names"][:2],
+        [*index["class_names"], "tulip"],
+        ["aster", *index["class_names"][1:]],
+    ):
+        (tmp_path / "packed" / "index.json").write_text(json.dumps({**index, "class_names": class_names}))
+        with pytest.raises(ValueError, match=r"must count the train images of examples.csv by class"):
+            open_splits(config)
     (tmp_path / "packed" / "index.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ValueError, match="of format 1. Received: format 99"):
         open_splits(config)
     with pytest.raises(FileNotFoundError, match="holds index.json"):
         open_splits(config_for(f"tfrecord:{tmp_path}"))
+
+
+def test_a_damaged_record_is_told_in_one_sentence(places, tmp_path):
+    pack(places["folder"], tmp_path / "packed")
+    config = config_for(f"tfrecord:{tmp_path / 'packed'}")
+    shard = tmp_path / "packed" / "train-00000.tfrecord"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
+    with pytest.raises(ValueError, match=r"A shard must be as it was packed. Received: a damaged record") as caught:
+        cached(open_splits(config).train, config)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="Received: a damaged record"):
+        train(config, tmp_path / "run", console=Console(file=io.StringIO()))
 
 
 def test_the_command_packs_a_folder(places, tmp_path, capsys):
@@ -191,8 +223,18 @@ def test_arrays_that_cannot_be_trained_on_are_refused(tmp_path, arrays, message)
     assert "\n" not in str(caught.value)
 
 
+def test_a_label_does_not_count_to_where_memory_ends(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8, 3), np.uint8), labels=np.array([0, 1, 0, 2**62]))
+    with pytest.raises(ValueError, match="with the label 4611686018427387904 and 1000000 classes"):
+        open_splits(config_for(f"array:{tmp_path / 'a.npz'}"))
+
+
 def test_a_file_that_is_no_array_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="must name a file"):
+        open_splits(config_for(f"array:{tmp_path / 'a.npz'}"))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'shape': ((2, ".ljust(128))
+    with pytest.raises(ValueError, match="whole .npz file without objects"):
         open_splits(config_for(f"array:{tmp_path / 'a.npz'}"))
     (tmp_path / "a.npz").write_text("no zip")
     with pytest.raises(ValueError, match="whole .npz file without objects"):

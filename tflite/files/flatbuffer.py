@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from ..errors import ExportError
 
 _IDENTIFIER = b"TFL3"
+_SEAL, _DIGITS = b"keras-inception sha256:", 64
+SEAL = _SEAL + b"0" * _DIGITS
+"""What a file ends in, as the comment of the zip archive at its end, before `sealed` puts the hash there."""
 _ALIGNMENT = 16  # of a weight buffer: the runtime reads it where it lies
 _GPU_OPERATORS = {
     "ADD", "AVERAGE_POOL_2D", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV", "EXP",
@@ -19,10 +23,17 @@ _GPU_OPERATORS = {
 }  # fmt: skip
 
 
+def sealed(content: bytes) -> bytes:
+    """Closes a TFLite file with the hash of all that precedes it; see `SEAL`."""
+    return content[:-_DIGITS] + hashlib.sha256(content[:-_DIGITS]).hexdigest().encode()
+
+
 def check_flatbuffer(path: Path, content: bytes) -> None:
-    """Raises `ExportError` unless the bytes are a whole TFLite file: a cut one can crash native code."""
+    """Raises `ExportError` unless the bytes are a whole TFLite file: a cut or changed one can crash native code."""
     if len(content) < 8 or content[4:8] != _IDENTIFIER:
         raise ExportError(f"A .tflite file must be a TFLite model. Received: {path}, which is something else.")
+    if content[-len(SEAL) : -_DIGITS] == _SEAL and sealed(content) != content:
+        raise ExportError(f"A .tflite file must be as it was written. Received: {path}, which has been changed.")
     try:
         operators(content)
     except Exception as error:  # the flatbuffer reader raises whatever the broken offset leads to

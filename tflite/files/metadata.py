@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ExportError
-from .flatbuffer import with_buffers
+from .flatbuffer import SEAL, sealed, with_buffers
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -64,7 +64,7 @@ def with_metadata(
     image_shape: tuple[int, int, int],
     output: Literal["probabilities", "logits"] = "probabilities",
 ) -> bytes:
-    """Returns a TFLite file with metadata and labels inside.
+    """Returns a TFLite file with metadata and labels inside, sealed by a hash of it all.
 
     Args:
         content: A file with one image input of raw pixels 0..255 and one output, without metadata.
@@ -77,7 +77,8 @@ def with_metadata(
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))
-    return file.getvalue()
+        archive.comment = SEAL
+    return sealed(file.getvalue())
 
 
 def labels_of(path: str | Path) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ def labels_of(path: str | Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return tuple(archive.read(LABELS).decode("utf-8").splitlines())
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+    except Exception as error:  # zipfile raises whatever a damaged directory leads to
         raise ExportError(f"A .tflite file must hold {LABELS}, as export writes it. Received: {path}.") from error
 
 

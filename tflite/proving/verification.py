@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import ExportError, quiet
 from ..files.flatbuffer import custom_operators, float_operators, gpu_blockers, operators
 from ..files.tracing import SIGNATURE
-from ..folder import LEARNING, ONNX, PROOF, SAVED_MODEL, Export, sha256, size
+from ..folder import LEARNING, ONNX, PROOF, SAVED_MODEL, Export, size
 from ..pictures.pixels import collect
 from ..running.litert import LiteRTModel, cores
 from ..running.others import open_onnx, open_saved_model
@@ -109,17 +109,7 @@ def verify(
 
 
 def _open(export: Export, entry: dict[str, Any], threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Opens one file of an export, after its checksum: native code should not meet a broken file."""
-    path = export.folder / entry["file"]
-    if not path.exists():
-        raise FileNotFoundError(
-            f"An exported file must be where {export.folder} lists it. Received: no {entry['file']}."
-        )
-    if size(path) != entry["size"] or sha256(path) != entry["sha256"]:
-        raise ExportError(
-            f"An exported file must be as it was written ({entry['size']} bytes). "
-            f"Received: {entry['file']} changed, cut off or damaged ({size(path)} bytes)."
-        )
+    path = export.whole(entry)
     if entry["mode"] == SAVED_MODEL:
         return open_saved_model(path)
     if entry["mode"] == ONNX:

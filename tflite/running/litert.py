@@ -34,7 +34,8 @@ class LiteRTModel:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ExportError: The file is not a whole TFLite model with the signature that `export` writes.
+        ExportError: The file is not a whole TFLite model with the signature that `export` writes, or not as it was
+            sealed.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, signature: str = SIGNATURE) -> None:
@@ -49,7 +50,10 @@ class LiteRTModel:
                 self._interpreter = Interpreter(model_content=content, num_threads=self.threads)
                 self._signatures = self._interpreter.get_signature_list()
                 self._runner = self._interpreter.get_signature_runner(signature)
-        except (ValueError, RuntimeError) as error:
+                # The signature runner reports its own shape with unknown sizes as 1; the interpreter knows better.
+                details = self._interpreter.get_input_details()[0]
+                answers = self._runner.get_output_details()
+        except Exception as error:  # LiteRT raises whatever a damaged file leads to
             raise ExportError(
                 f"A .tflite file must be one that LiteRT can run, with the signature {signature!r}. "
                 f"Received: {self.path} ({first_line(error)})."
@@ -60,12 +64,15 @@ class LiteRTModel:
                 f"The signature must map {INPUT!r} to {OUTPUT!r}. Received: {self.path} with {names['inputs']} to "
                 f"{names['outputs']}."
             )
-        # The signature runner reports its own shape with unknown sizes as 1; the interpreter knows better.
-        details = self._interpreter.get_input_details()[0]
+        shapes = tuple(details["shape_signature"]), tuple(answers[OUTPUT]["shape"])
+        if [len(shape) for shape in shapes] != [4, 2]:
+            raise ExportError(
+                f"The signature must map [n, height, width, channels] to [n, classes]. Received: {self.path} with "
+                f"{shapes[0]} to {shapes[1]}."
+            )
         self._dtype = details["dtype"]
-        shape = [None if size == -1 else int(size) for size in details["shape_signature"]]
-        self.input_shape: tuple[int | None, ...] = tuple(shape)
-        self.classes = int(self._runner.get_output_details()[OUTPUT]["shape"][-1])
+        self.input_shape: tuple[int | None, ...] = tuple(None if size == -1 else int(size) for size in shapes[0])
+        self.classes = int(shapes[1][1])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Answers a batch of images.
@@ -90,8 +97,22 @@ class LiteRTModel:
         for start in range(0, len(pixels), step):
             batch = pixels[start : start + step]
             whole = batch if len(batch) == step else np.resize(batch, (step, *batch.shape[1:]))
-            answers.append(self._runner(**{INPUT: whole})[OUTPUT][: len(batch)])
+            answers.append(self._run(whole)[: len(batch)])
         return np.concatenate(answers)
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        try:
+            answer: np.ndarray = self._runner(**{INPUT: batch})[OUTPUT]
+        except (ValueError, RuntimeError) as error:
+            raise ExportError(
+                f"A .tflite file must be one that LiteRT can run. Received: {self.path} ({first_line(error)})."
+            ) from error
+        if answer.shape != (len(batch), self.classes):
+            raise ExportError(
+                f"A .tflite file must answer {self.classes} numbers an image. Received: {self.path}, which answers "
+                f"{answer.shape} to {len(batch)} images."
+            )
+        return answer
 
 
 def opened(content: bytes) -> LiteRTModel:

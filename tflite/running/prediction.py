@@ -180,7 +180,7 @@ def _open(
         twin = deploy(model, preprocessing=preprocessing, fold=True)
         return _compiled(twin), image_shape(twin), int(twin.output_shape[-1]), None
     if isinstance(model, Export):
-        file = model.files.get(SAVED_MODEL) or _first_tflite(model)
+        file = model.whole(_most_useful(model))
         call = open_saved_model(file) if file.is_dir() else LiteRTModel(file)
         return call, model.input_shape, len(model.class_names), model.class_names
     if isinstance(model, Path):
@@ -190,11 +190,12 @@ def _open(
     raise ExportError(f"A predictor needs a Keras model, an export or a path. Received: {type(model).__name__}.")
 
 
-def _first_tflite(export: Export) -> Path:
-    files = [path for mode, path in export.files.items() if mode in MODES]
-    if not files:
+def _most_useful(export: Export) -> dict[str, Any]:
+    """The manifest's row of the SavedModel, or of the first .tflite file."""
+    rows = [row for row in export.manifest["files"] if row["mode"] in (SAVED_MODEL, *MODES)]
+    if not rows:
         raise ExportError(f"A predictor needs a SavedModel or a .tflite file. Received: {export.folder} without one.")
-    return files[0]
+    return min(rows, key=lambda row: row["mode"] != SAVED_MODEL)
 
 
 def _compiled(twin: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

@@ -168,7 +168,7 @@ def open_any(item: Any, *, threads: int) -> tuple[Callable[[np.ndarray], Any], s
 def _load(path: Path) -> keras.Model:
     try:
         model: keras.Model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError, EOFError) as error:
+    except Exception as error:  # Keras raises whatever a damaged file leads to
         raise ExportError(f"A .keras file must be a whole model. Received: {path} ({first_line(error)}).") from error
     return model
 

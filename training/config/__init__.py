@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from ..files import parse_json
 from .rules import POSITIVE, SEED, Range, check
 from .text import dataclass_from
 
@@ -229,8 +230,8 @@ class TrainConfig:
             ValueError: for text that is not JSON, an unknown field, or a value of the wrong type.
         """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
+            values = parse_json(text)
+        except ValueError as error:
             raise ValueError(f"A training configuration is a JSON object. Received: {text[:40]!r} ({error})") from None
         config: TrainConfig = dataclass_from(cls, values, "")
         return config

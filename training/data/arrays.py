@@ -1,6 +1,5 @@
 """Images in memory: the digits of scikit-learn, and arrays in a file."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ import numpy as np
 from ..config import TrainConfig
 from ..files import write_atomically
 from .images import ArrayImages, Parts, empty_pixels, some
+
+_MOST_CLASSES = 10**6
+"""Without names a label counts the classes: a damaged one must not count to where memory ends."""
 
 
 def open_digits(config: TrainConfig) -> ArrayImages:
@@ -35,8 +37,8 @@ def open_arrays(place: str, config: TrainConfig, to_train: bool = True) -> Parts
         raise FileNotFoundError(f"array:FILE.npz must name a file. Received: {path}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            arrays = {name: np.asarray(array) for name, array in file.items()}  # bytes, where it is no array
+    except Exception as error:  # NumPy and zipfile raise whatever a damaged file leads to
         raise ValueError(f"array:FILE.npz must be a whole .npz file without objects. Received: {path}") from error
 
     def images(part: str) -> ArrayImages | None:
@@ -56,7 +58,8 @@ def open_arrays(place: str, config: TrainConfig, to_train: bool = True) -> Parts
     train = images("train")
     if train is None:
         raise ValueError(f"array:FILE.npz must hold images and labels. Received: {path} with {some(sorted(arrays))}")
-    class_names = [str(name) for name in arrays.get("class_names", np.arange(train.labels.max() + 1))]
+    counted = np.arange(min(train.labels.max() + 1, _MOST_CLASSES))
+    class_names = [str(name) for name in arrays.get("class_names", counted).ravel()]
     parts = Parts(train, images("validation"), images("test"), class_names, [])
     largest = max(part.labels.max() for part in (parts.train, parts.validation, parts.test) if part is not None)
     _refuse_twins(class_names, path)

@@ -158,7 +158,7 @@ def _header(path: Path, content: bytes) -> tuple[str, dict[str, str]]:
             with Image.open(path) as picture:
                 file_format, mode = picture.format or "", picture.mode
                 frames = getattr(picture, "n_frames", 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Pillow raises whatever a damaged header leads to
         return "", {}  # what Pillow does not know, TensorFlow has decoded all the same
     notes = {}
     if path.suffix.lower() not in _ENDINGS.get(file_format, {path.suffix.lower()}):

@@ -7,8 +7,9 @@ ImageNet has, image/encoded, image/class/label and image/filename; the images ar
 
 import csv
 import hashlib
-import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
-from ..files import sha256
+from ..files import read_json, sha256
 from .images import Parts, StreamImages
 
 INDEX, EXAMPLES = "index.json", "examples.csv"
@@ -32,6 +33,7 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
     """
     folder = Path(place).expanduser()
     index = read_index(folder)
+    class_names = index["class_names"]
     for name, shard in index["shards"].items():
         size = (folder / name).stat().st_size if (folder / name).is_file() else 0
         if size != shard["bytes"]:
@@ -46,10 +48,13 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
         if not of_part:
             return None
         names, labels = [row[2] for row in of_part], np.array([row[3] for row in of_part], np.int64)
+        counts = np.bincount(labels, minlength=len(class_names)).tolist()
+        if len(counts) != len(class_names) or dict(zip(class_names, counts, strict=True)) != index["images"].get(part):
+            raise ValueError(f"{INDEX} must count the {part} images of {EXAMPLES} by class. Received: {folder}")
         weights = np.array([row[4] for row in of_part], np.float32) if index["weighted"] else None
         shards = list(dict.fromkeys(row[1] for row in of_part))
-        counts = [index["shards"][name]["examples"] for name in shards]
-        stream = _stream([str(folder / name) for name in shards], counts)
+        in_shard = Counter(row[1] for row in of_part)
+        stream = _stream([str(folder / name) for name in shards], [in_shard[name] for name in shards])
         buffer, channels = config.pipeline.shuffle_buffer, config.model.channels
         places = np.arange(len(labels))
         digest = hashlib.sha256("".join(index["shards"][name]["sha256"] for name in shards).encode()).hexdigest()
@@ -58,7 +63,7 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
     train = images("train")
     if train is None:
         raise ValueError(f"A packed folder must hold images to train on. Received: {folder} without any")
-    return Parts(train, images("validation"), images("test"), index["class_names"], [])
+    return Parts(train, images("validation"), images("test"), class_names, [])
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -73,13 +78,36 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"A packed folder, as `keras-inception pack` writes it, holds {INDEX}. Received: {folder}"
         )
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if index["format"] == FORMAT:
-            return index
+        index = read_json(folder / INDEX)
         found = f"format {index['format']}"
-    except (ValueError, KeyError, TypeError):
+        if index["format"] == FORMAT:
+            _check(index)
+            return index
+    except (ValueError, KeyError, TypeError, AttributeError):
         found = "something else"
     raise ValueError(f"{INDEX} must be a packed folder's of format {FORMAT}. Received: {found} in {folder}")
+
+
+def _check(index: dict[str, Any]) -> None:
+    """Raises one of several errors unless an index holds what is read of it."""
+    numbers = [count for shard in index["shards"].values() for count in (shard["bytes"], shard["examples"])]
+    numbers += [count for counts in index["images"].values() for count in counts.values()]
+    texts = [*index["class_names"], index["examples_sha256"], *(shard["sha256"] for shard in index["shards"].values())]
+    if not all(type(number) is int for number in numbers) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if not isinstance(index["class_names"], list) or type(index["weighted"]) is not bool:
+        raise TypeError
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Says in one sentence that a record is damaged, where a stream of them is read; their checksums tell it then."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise ValueError(
+            "A shard must be as it was packed. Received: a damaged record; `keras-inception scan` names its shard"
+        ) from error
 
 
 def damaged_shards(folder: Path) -> list[str]:

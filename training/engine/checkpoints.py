@@ -175,7 +175,7 @@ def find_damage(folder: Path) -> str:
                 return f"{name} differs from its checksum"
     except FileNotFoundError as error:
         return f"without {Path(error.filename).name}"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         return f"{MANIFEST} cannot be read ({error})"
     return "" if STATE in manifest else f"{MANIFEST} does not name {STATE}"
 

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
+from ..data.shards import damage_told
 from ..pipeline.preparing import cached, evaluation_batches
 from ..pipeline.training import names_of_step, steps_per_epoch, training_batches
 from ..runs.folder import shown
@@ -80,6 +81,7 @@ class Training:
 
         return self.checkpoints.newest(warn)
 
+    @damage_told()
     def fit(self, epochs: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
         """Trains to the end of so many epochs, from a checkpoint or from the beginning.
 
@@ -89,6 +91,7 @@ class Training:
         Raises:
             CheckpointError: where a checkpoint cannot be written or does not fit.
             DivergedError: where the loss is no longer a number.
+            ValueError: where a shard of packed data is damaged.
             KeyboardInterrupt: where Ctrl-C stopped it, after saving.
             SystemExit: where SIGTERM stopped it, after saving.
         """

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ..config import TrainConfig
 from ..data.images import AnyImages
+from ..data.shards import damage_told
 from ..data.sources import open_labelled
 from ..pipeline.crops import check_crops
 from ..pipeline.crops import crops as crops_of
@@ -89,6 +90,7 @@ def evaluate(
     return result
 
 
+@damage_told()
 def predict(
     model: keras.Model, images: AnyImages, config: TrainConfig, crops: int = 1, advance: Any = None
 ) -> np.ndarray:

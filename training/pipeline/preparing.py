@@ -6,6 +6,7 @@ import tensorflow as tf
 from ..config import TrainConfig
 from ..data.decode import aside
 from ..data.images import AnyImages, ArrayImages, PictureImages, empty_pixels
+from ..data.shards import damage_told
 
 _LONGEST = 4  # times as long as it is high may a picture be; of a longer one, only what evaluation shows is resized
 _SAMPLE = 64  # pictures whose mean size tells whether all of them may be kept in memory
@@ -24,6 +25,7 @@ def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int |
     return _finish(elements.batch(batch_size or config.pipeline.batch_size), config)
 
 
+@damage_told()
 def cached(images: AnyImages, config: TrainConfig, *, whole: bool = False) -> AnyImages:
     """Decodes all images once where they fit into `pipeline.cache_mb`, else returns them as they are.
 

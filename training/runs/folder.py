@@ -116,7 +116,7 @@ def begin(run: Run) -> None:
             "data": config.data,
             "test_data": config.test_data,
             "undecodable": len(splits.bad_files),
-            "splits": {split: splits.describe(split) for split in ("train", "validation", "test")},
+            "splits": {split: splits.describe(split) for split in names.SPLITS},
         }
         staged.write_json(names.DATA, description)
         if splits.bad_files:

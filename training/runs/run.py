@@ -12,14 +12,16 @@ import tensorflow as tf
 
 from ..config import MAIN_HEAD, TrainConfig
 from ..data.decode import decode_bytes
+from ..data.shards import damage_told
 from ..data.sources import Splits, open_splits
-from ..files import write_text
+from ..files import read_json, read_text, write_text
 from ..pipeline.preparing import evaluation_batches, prepare
 
 CONFIG, ENVIRONMENT, CLASS_NAMES, DATA, METRICS = (
     "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json",
 )  # fmt: skip
 HISTORY, QUARANTINE, REPORT, EVALUATION = "history.csv", "quarantine.txt", "report.html", "evaluation.json"
+SPLITS = ("train", "validation", "test")
 BEST, LAST = "checkpoints/best.keras", "checkpoints/last.keras"
 
 
@@ -51,8 +53,8 @@ class Run:
                 raise FileNotFoundError(
                     f"A run folder holds {CONFIG} and {CLASS_NAMES}. Received: {folder} without {name}"
                 )
-        config = TrainConfig.from_json((folder / CONFIG).read_text("utf-8"))
-        return cls(folder, config, (folder / CLASS_NAMES).read_text("utf-8").splitlines())
+        config = TrainConfig.from_json(read_text(folder / CONFIG))
+        return cls(folder, config, read_text(folder / CLASS_NAMES).splitlines())
 
     def model(self) -> keras.Model:
         """Loads the best checkpoint: a network that takes raw pixels in 0..255.
@@ -66,7 +68,7 @@ class Run:
             raise FileNotFoundError(f"A run folder must hold a checkpoint, {BEST}. Received: {self.folder} without one")
         try:
             model: keras.Model = keras.saving.load_model(path, compile=False)
-        except (ValueError, OSError, KeyError, TypeError, EOFError) as error:
+        except Exception as error:  # Keras raises whatever a damaged file leads to
             first_line = str(error).strip().split("\n")[0]
             raise ValueError(f"A checkpoint must be a whole .keras file. Received: {path} ({first_line})") from error
         classes = predictions_of(model.output).shape[-1]
@@ -85,14 +87,21 @@ class Run:
             ValueError: where the data is no longer what the run was trained on.
         """
         splits = open_splits(self.config, known_bad=[path for path, _ in self.left_out])
-        recorded = json.loads((self.folder / DATA).read_text("utf-8"))["splits"]
-        for split, description in recorded.items():
+        try:
+            recorded = self.read_json(DATA)["splits"]
+            described = {
+                split: (recorded[split]["fingerprint"], recorded[split].get("content"), recorded[split]["images"])
+                for split in SPLITS
+            }
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{DATA} must describe a run's splits. Received: {self.folder / DATA}") from error
+        for split, (fingerprint, content, images) in described.items():
             now = splits.describe(split)
             # Older runs recorded names and labels alone.
-            if any(now[key] != description.get(key, now[key]) for key in ("fingerprint", "content")):
+            if now["fingerprint"] != fingerprint or content not in (None, now["content"]):
                 raise ValueError(
                     f"A run's data must be what it was trained on. Received: {now['images']} {split} images in "
-                    f"{self.config.data} that differ from the {description['images']} recorded in {self.folder / DATA}"
+                    f"{self.config.data} that differ from the {images} recorded in {self.folder / DATA}"
                 )
         return splits
 
@@ -100,7 +109,7 @@ class Run:
     def left_out(self) -> list[tuple[str, str]]:
         """The files that could not be decoded: path, in which there may be tabs, and reason."""
         quarantine = self.folder / QUARANTINE
-        lines = quarantine.read_text("utf-8").splitlines() if quarantine.is_file() else []
+        lines = read_text(quarantine).splitlines() if quarantine.is_file() else []
         return [(path, reason) for path, _, reason in (line.rpartition("\t") for line in lines)]
 
     def batches(
@@ -121,7 +130,8 @@ class Run:
         if count is not None and count < len(images.labels):
             chosen = np.random.default_rng(seed).choice(len(images.labels), count, replace=False)
             images = images.subset(np.sort(chosen))
-        yield from evaluation_batches(images, self.config, batch_size).as_numpy_iterator()
+        with damage_told():
+            yield from evaluation_batches(images, self.config, batch_size).as_numpy_iterator()
 
     def read_image(self, path: str | Path) -> np.ndarray:
         """Reads one image file and prepares it as evaluation does: float32 [height, width, channels] in 0..255.
@@ -139,10 +149,9 @@ class Run:
         return prepare(image, self.config).numpy().astype(np.float32)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Reads one of the run's JSON files; an absent one is empty."""
+        """Reads one of the run's JSON files; an absent one is empty, a damaged one a ValueError."""
         path = self.folder / name
-        content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return content
+        return read_json(path) if path.is_file() else {}
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes one of the run's JSON files, whole or not at all."""
