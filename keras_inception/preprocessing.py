@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -91,8 +92,7 @@ def preprocess_input(images: Any, name: str | Preprocessing) -> Any:
         return ((array - np.asarray(record.mean, dtype)) / np.asarray(record.std, dtype)).astype(dtype)
     _check_channels(record, images.shape[-1])
     if type(images).__module__.startswith("tensorflow."):  # tf.data gives such tensors whatever Keras's backend is
-        import tensorflow as tf
-
+        tf = sys.modules["tensorflow"]  # which has made the tensor
         cast, constant, flip = tf.cast, tf.constant, lambda pixels: pixels[..., ::-1]
     else:
         from keras import ops
