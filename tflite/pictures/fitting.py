@@ -36,7 +36,7 @@ class Fitting:
 
 
 def decode(content: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -> Any:
-    """Reads a JPEG, turned as its EXIF data says, or a PNG; in colour, also a GIF (its first frame), BMP or WebP.
+    """Reads a JPEG, turned as its EXIF data says, a PNG, GIF (its first frame), BMP or WebP, as training reads it.
 
     Args:
         content: The file's bytes, a scalar string tensor.
@@ -48,7 +48,17 @@ def decode(content: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting
     """
     import tensorflow as tf
 
-    image = tf.io.decode_image(content, channels=shape[-1], expand_animations=False)
+    def decoded(channels: int) -> Any:
+        return tf.io.decode_image(content, channels=channels, expand_animations=False)
+
+    if shape[-1] == 1:  # only these two kinds of file have decoders that know grey, and that of JPEGs not from CMYK
+        is_png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
+        knows_grey = is_png | tf.cond(
+            tf.io.is_jpeg(content), lambda: tf.io.extract_jpeg_shape(content)[2] < 4, lambda: False
+        )
+        image = tf.cond(knows_grey, lambda: decoded(1), lambda: tf.image.rgb_to_grayscale(decoded(3)))
+    else:
+        image = decoded(shape[-1])
     image.set_shape([None, None, shape[-1]])
     return fit(upright(image, content), shape, fitting)
 
@@ -76,6 +86,7 @@ def fit(image: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -
     longest = tf.cast(size, tf.float64) * (_LONGEST / fitting.central_crop) / scale
     # A strip of one row would be resized to a strip as wide as the input is high times its length.
     kept = tf.minimum(given, tf.cast(tf.math.ceil(longest), tf.int32))
+    kept += (given - kept) % 2  # of an odd rest, one more: the centre stays where it is
     top, left = tf.unstack((given - kept) // 2)
     image = image[top : top + kept[0], left : left + kept[1]]
     covering = tf.maximum(tf.cast(tf.round(tf.cast(kept, tf.float64) * scale), tf.int32), size)

@@ -23,8 +23,8 @@ from .litert import LiteRTModel
 from .others import open_saved_model
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray
-"""The path of a JPEG or PNG file (for networks of colours, also GIF, BMP or WebP), such a file's bytes, or pixels
-[height, width, channels] in 0..255."""
+"""The path of a JPEG, PNG, GIF (its first frame), BMP or WebP file, such a file's bytes, or pixels [height, width,
+channels] in 0..255."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,9 @@ class Predictor:
             return self._decode(content).numpy()
         except tf.errors.OpError:
             what = f"{len(content)} bytes" if isinstance(picture, bytes) else picture
-            kinds = "JPEG, PNG, GIF, BMP or WebP" if self.image_shape[-1] == 3 else "JPEG or PNG"
-            raise ExportError(f"A picture must be a whole {kinds} file. Received: {what}.") from None
+            raise ExportError(
+                f"A picture must be a whole JPEG, PNG, GIF, BMP or WebP file. Received: {what}."
+            ) from None
 
     def _prepare_pixels(self, picture: np.ndarray) -> np.ndarray:
         if picture.ndim != 3 or picture.shape[-1] != self.image_shape[-1] or not picture.size:
