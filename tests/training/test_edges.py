@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +171,14 @@ def test_a_class_of_too_few_images_is_named_with_the_number_that_it_needs(tmp_pa
         ValueError, match=f"at least {least} readable images to be split. Received: {least - 1} in class"
     ):
         open_splits(tiny_config(f"folder:{place}"))
+
+
+def test_a_run_is_read_as_utf8_whatever_the_locale(tmp_path: Path):
+    config = tiny_config(f"folder:{write_digits(tmp_path / 'photos')}")
+    (tmp_path / "config.json").write_text(config.to_json(), encoding="utf-8")
+    (tmp_path / "class_names.txt").write_text("犬\nčáp\n", encoding="utf-8")
+    code = "import sys; from keras_inception.training import Run; print(ascii(Run.open(sys.argv[1]).class_names))"
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == [ascii(["犬", "čáp"])], done.stderr

@@ -118,8 +118,8 @@ def test_flipped_bits_of_the_values_in_our_hdf5_are_found(model, own, tmp_path):
         refused(model, path)
 
 
-def test_flipped_bits_of_a_checkpoint_are_found(tmp_path):
-    model = ki.MobileNetV1(alpha=0.25, input_shape=(32, 32, 3))
+def as_slim_names_them(model) -> dict[str, np.ndarray]:
+    """The weights of a MobileNet v1 as TF-Slim's checkpoints hold them."""
     from keras_inception.weights import slim
 
     tensors = {}
@@ -127,6 +127,19 @@ def test_flipped_bits_of_a_checkpoint_are_found(tmp_path):
         name = slim.MOBILENET_V1.modules[slot.layer] + slim.LAYOUT.suffixes(slot)[0]
         value = np.asarray(slot.variable)
         tensors[name] = value[None, None] if slot.kind == "dense" and slot.name == "kernel" else value
+    return tensors
+
+
+def test_as_many_features_as_classes_and_one_are_no_background_class(tmp_path):
+    model = ki.MobileNetV1(alpha=0.25, input_shape=(32, 32, 3), classes=255)  # on 256 features
+    prefix = write_slim(tmp_path / "own.ckpt", as_slim_names_them(model), single_file=True)
+    loaded = ki.MobileNetV1(alpha=0.25, input_shape=(32, 32, 3), classes=255, weights=prefix)
+    np.testing.assert_array_equal(loaded.layers[-2].kernel, model.layers[-2].kernel)
+
+
+def test_flipped_bits_of_a_checkpoint_are_found(tmp_path):
+    model = ki.MobileNetV1(alpha=0.25, input_shape=(32, 32, 3))
+    tensors = as_slim_names_them(model)
     rng = np.random.default_rng(0)
     for single_file in (False, True):
         prefix = write_slim(tmp_path / f"single_{single_file}.ckpt", tensors, single_file=single_file)
