@@ -169,6 +169,11 @@ def test_packed_folders_that_changed_are_refused(places, tmp_path):
         (tmp_path / "packed" / "index.json").write_text(content)
         with pytest.raises(ValueError, match="of format 1. Received: something else"):
             open_splits(config)
+    first = next(iter(index["shards"]))
+    others = {name: shard for name, shard in index["shards"].items() if name != first}
+    (tmp_path / "packed" / "index.json").write_text(json.dumps({**index, "shards": others}))
+    with pytest.raises(ValueError, match=r"index.json must list every shard that examples.csv names"):
+        open_splits(config)
     for class_names in (
         index["class_names"][:2],
         [*index["class_names"], "tulip"],

@@ -42,6 +42,8 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
         raise ValueError(f"{EXAMPLES} must be as it was packed. Received: {folder / EXAMPLES}")
     with (folder / EXAMPLES).open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
+    if not {row[1] for row in rows} <= set(index["shards"]):
+        raise ValueError(f"{INDEX} must list every shard that {EXAMPLES} names. Received: {folder}")
 
     def images(part: str) -> StreamImages | None:
         of_part = [row for row in rows if row[0] == part]
