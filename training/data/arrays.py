@@ -1,5 +1,6 @@
 """Images in memory: the digits of scikit-learn, and arrays in a file."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def write_arrays(
 
 
 def _refuse_twins(class_names: list[str], path: Path) -> None:
-    twins = sorted({name for name in class_names if class_names.count(name) > 1})
+    twins = sorted(name for name, count in Counter(class_names).items() if count > 1)
     if twins:
         raise ValueError(f"Each class must have a name of its own. Received: {some(twins)} more than once for {path}")
 
