@@ -122,7 +122,7 @@ def export(
     if preprocessing is None:
         _check_preprocessing(twin)
     shape, classes = image_shape(twin), int(twin.output_shape[-1])
-    calibrated = any(MODES[mode].calibrated or (mode == "dynamic" and calibration is not None) for mode in chosen)
+    calibrated = any(MODES[mode].calibrated or (MODES[mode].rounded and calibration is not None) for mode in chosen)
     job = _Job(
         twin=twin,
         batch=batch,
@@ -183,7 +183,7 @@ class _Job:
 
 def _write_mode(job: _Job, folder: Path, mode: str, yardstick: Yardstick | None) -> dict[str, Any]:
     """Writes the TFLite file of a mode; with a yardstick, layers that cost too much stay float."""
-    network = _for_integers(job, mode) if MODES[mode].calibrated or mode == "dynamic" else job.twin
+    network = _for_integers(job, mode) if MODES[mode].rounded else job.twin
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
         content = convert(trace(network, mode, job.batch), mode, job.calibration)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from keras_inception.weights import WeightSet
 
 PREDICTION_BATCH = 16
-IMAGENET_CLASSES = 1000
 
 ImageSize = Annotated[int | None, by_default("the network's own", "PIXELS")]
 BuilderOptions = Annotated[Options | None, by_default("none", "KEY=VALUE ...")]
@@ -184,7 +183,9 @@ def _class_names(known: "WeightSet | None", classes: int) -> Sequence[str] | Non
     """Names of the classes: the weights' own, else ImageNet's for as many classes, else their numbers."""
     if known is not None and known.labels:
         return known.labels
-    return None if classes == IMAGENET_CLASSES else [str(index) for index in range(classes)]
+    from keras_inception.labels import imagenet_classes
+
+    return None if classes == len(imagenet_classes()) else [str(index) for index in range(classes)]
 
 
 def _build(

@@ -25,7 +25,6 @@ from keras_inception.weights.sets import WeightSet
 
 Source: TypeAlias = str | Path
 IMAGENET = "imagenet"
-IMAGENET_CLASSES = 1000
 STRIDED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 
 
@@ -103,7 +102,7 @@ def resolve(request: Request) -> Weights:
         if found.path is not None and not is_released(weight_set):
             check_shapes(weight_set, found.path)
         arguments = {**weight_set.arguments, **arguments}
-        if weight_set.classes != IMAGENET_CLASSES and not request.trunk_only:
+        if weight_set.classes != WeightSet.classes and not request.trunk_only:
             arguments.setdefault("classes", weight_set.classes)
         arguments["numerics"] = arguments.get("numerics") or weight_set.numerics
     return Weights(weight_set, found.path, request.trunk_only, network, arguments)

@@ -57,7 +57,7 @@ def kinds_of_weights(content: bytes) -> dict[str, set[str]]:
 def test_each_kind_of_weight_gets_the_form_that_is_quick(float_file: bytes):
     content = rewriting.with_dynamic_range(float_file)
     assert kinds_of_weights(content) == {
-        "CONV_2D": {"FLOAT32", "INT8"},
+        "CONV_2D": {"FLOAT16", "INT8"},
         "DEPTHWISE_CONV_2D": {"FLOAT16"},
         "FULLY_CONNECTED": {"INT8"},
     }
@@ -69,6 +69,21 @@ def test_dynamic_range_answers_as_float_does(float_file: bytes, count: int):
     expected = opened(float_file)(PIXELS[:count])
     answer = opened(rewriting.with_dynamic_range(float_file))(PIXELS[:count])
     assert 0 < np.abs(answer - expected).max() < 0.02
+
+
+def test_layers_that_are_called_twice_share_their_weights():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 32))
+    depthwise, large = keras.layers.DepthwiseConv2D(3, padding="same"), keras.layers.Conv2D(32, 3, padding="same")
+    x = large(depthwise(large(depthwise(inputs))))
+    dense = keras.layers.Dense(32)
+    x = keras.layers.Dense(3, activation="softmax")(dense(dense(keras.layers.GlobalAveragePooling2D()(x))))
+    model = keras.Model(inputs, x)
+    images = np.random.default_rng(0).integers(0, 4, (2, 8, 8, 32)).astype("uint8")
+    content = convert(trace(model, "float32", 2), "float32", None)
+    rewritten = rewriting.with_dynamic_range(content)
+    assert operators(rewritten) == {**operators(content), "DEQUANTIZE": 1}
+    assert 0 < np.abs(opened(rewritten)(images) - opened(content)(images)).max() < 0.02
 
 
 def test_weights_on_the_grid_are_stored_without_loss():

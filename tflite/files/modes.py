@@ -14,26 +14,29 @@ class Mode:
 
     Attributes:
         calibrated: Whether representative images are needed.
+        rounded: Whether int8 weights are rounded against representative images, where there are any.
         pixels_by_converter: Whether the file takes uint8 because the converter quantises its float input, with scale
             1 and zero point 0; otherwise a cast inside the graph reads the pixels.
         summary: One line for tables and documentation.
     """
 
     calibrated: bool
+    rounded: bool
     pixels_by_converter: bool
     summary: str
 
 
 MODES = {
-    "float32": Mode(False, False, "float32 weights and arithmetic: the reference"),
-    "float16": Mode(False, False, "float16 weights, half the size; GPUs compute in float16, CPUs in float32"),
+    "float32": Mode(False, False, False, "float32 weights and arithmetic: the reference"),
+    "float16": Mode(False, False, False, "float16 weights, half the size; GPUs compute in float16, CPUs in float32"),
     "dynamic": Mode(
         False,
+        True,
         False,
         "int8 weights, a quarter of the size; activations quantised on the fly; depthwise convolutions in float",
     ),
-    "int8": Mode(True, True, "int8 weights and activations: CPUs, DSPs and NPUs"),
-    "int16x8": Mode(True, False, "int8 weights, int16 activations: where int8 loses too much"),
+    "int8": Mode(True, True, True, "int8 weights and activations: CPUs, DSPs and NPUs"),
+    "int16x8": Mode(True, True, False, "int8 weights, int16 activations: where int8 loses too much"),
 }
 
 

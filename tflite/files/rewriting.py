@@ -13,7 +13,7 @@ import numpy as np
 from .flatbuffer import read, write
 
 DYNAMIC_WEIGHTS = 4096
-"""Convolutions of fewer weights stay float in dynamic range: quantising their input costs more than they gain by it."""
+"""Convolutions of fewer weights run in float in dynamic range: quantising their input costs more than it gains."""
 _STEPS = 127  # symmetric int8
 
 
@@ -21,27 +21,31 @@ def with_dynamic_range(content: bytes) -> bytes:
     """Gives a float32 file int8 weights, a scale for each output channel; activations are quantised as it runs.
 
     Weights of depthwise convolutions are stored as float16 and unpacked once when the file is loaded: XNNPACK has no
-    kernel for int8 depthwise weights with float activations, and is quick in float there.
+    kernel for int8 depthwise weights with float activations, and is quick in float there. So are those of small
+    convolutions.
     """
     from ai_edge_litert.schema_py_generated import BuiltinOperator as Kind
 
     model = read(content)
     kinds = [code.builtinCode for code in model.operatorCodes]
     for graph in model.subgraphs:
-        unpacking = []
+        unpacking: list[Any] = []
+        rewritten: dict[int, int] = {}  # where a layer's weights, which several operators may read, are to be found
         for operator in graph.operators:
             kind = kinds[operator.opcodeIndex]
             if kind not in (Kind.CONV_2D, Kind.FULLY_CONNECTED, Kind.DEPTHWISE_CONV_2D):
                 continue
-            tensor = graph.tensors[operator.inputs[1]]
-            weights = _constant(model, tensor)
-            if weights is None:
-                continue
-            if kind == Kind.DEPTHWISE_CONV_2D:
-                operator.inputs = [operator.inputs[0], len(graph.tensors), *operator.inputs[2:]]
-                unpacking.append(_unpacked(model, graph, tensor, weights))
-            elif weights.size >= DYNAMIC_WEIGHTS or kind == Kind.FULLY_CONNECTED:
-                _quantize(model, tensor, weights)
+            index = operator.inputs[1]
+            weights = _constant(model, graph.tensors[index])
+            if weights is not None:
+                quantized = kind == Kind.FULLY_CONNECTED or (kind == Kind.CONV_2D and weights.size >= DYNAMIC_WEIGHTS)
+                rewritten[index] = (
+                    _quantize(model, graph, index, weights)
+                    if quantized
+                    else _halve(model, graph, index, weights, unpacking)
+                )
+            if index in rewritten:
+                operator.inputs = [operator.inputs[0], rewritten[index], *operator.inputs[2:]]
                 if kind == Kind.FULLY_CONNECTED:
                     operator.builtinOptions.asymmetricQuantizeInputs = True
         graph.operators = [*unpacking, *graph.operators]
@@ -82,36 +86,35 @@ def _constant(model: Any, tensor: Any) -> np.ndarray | None:
     return np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
 
 
-def _quantize(model: Any, tensor: Any, weights: np.ndarray) -> None:
+def _quantize(model: Any, graph: Any, index: int, weights: np.ndarray) -> int:
+    """Stores weights as int8, a scale for each output channel, and returns the index of their tensor."""
     from ai_edge_litert import schema_py_generated as schema
 
     largest = np.abs(weights.reshape(len(weights), -1)).max(axis=1)
     scale = (np.where(largest > 0, largest, 1) / _STEPS).astype(np.float32)
-    steps = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1)))
-    tensor.type, tensor.buffer = (
-        schema.TensorType.INT8,
-        _add_buffer(model, np.clip(steps, -_STEPS, _STEPS).astype(np.int8)),
-    )
+    steps = np.clip(np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))), -_STEPS, _STEPS)
+    tensor = graph.tensors[index]
+    tensor.type, tensor.buffer = schema.TensorType.INT8, _add_buffer(model, steps.astype(np.int8))
     tensor.quantization = schema.QuantizationParametersT()
     tensor.quantization.scale, tensor.quantization.zeroPoint = scale, np.zeros(len(scale), np.int64)
+    return index
 
 
-def _unpacked(model: Any, graph: Any, tensor: Any, weights: np.ndarray) -> Any:
-    """Stores a tensor as float16 and returns the operator that unpacks it into a new, the last, tensor."""
+def _halve(model: Any, graph: Any, index: int, weights: np.ndarray, unpacking: list[Any]) -> int:
+    """Stores weights as float16, adds the operator that unpacks them, and returns the index of what it gives."""
     from ai_edge_litert import schema_py_generated as schema
 
-    unpacked, operator = schema.TensorT(), schema.OperatorT()
+    tensor, unpacked, operator = graph.tensors[index], schema.TensorT(), schema.OperatorT()
     unpacked.name, unpacked.shape, unpacked.type = tensor.name, tensor.shape, schema.TensorType.FLOAT32
     tensor.name, tensor.type = tensor.name + b"/float16", schema.TensorType.FLOAT16
     tensor.buffer = _add_buffer(model, weights.astype(np.float16))
-    operator.inputs, operator.outputs = [graph.tensors.index(tensor)], [len(graph.tensors)]
+    operator.inputs, operator.outputs = [index], [len(graph.tensors)]
     operator.opcodeIndex = _code(model, schema.BuiltinOperator.DEQUANTIZE, 3)
-    operator.builtinOptionsType, operator.builtinOptions = (
-        schema.BuiltinOptions.DequantizeOptions,
-        schema.DequantizeOptionsT(),
-    )
+    operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+    operator.builtinOptions = schema.DequantizeOptionsT()
     graph.tensors.append(unpacked)
-    return operator
+    unpacking.append(operator)
+    return len(graph.tensors) - 1
 
 
 def _add_buffer(model: Any, values: np.ndarray) -> int:
