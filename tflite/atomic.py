@@ -151,17 +151,20 @@ def _put(partial: Path, target: Path, *, overwrite: bool) -> bool:
 def _replace(partial: Path, target: Path) -> None:
     """Moves the old folder aside and the new one in its place, where there is no exchange."""
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
-    old = aside / target.name
+    old, is_superseded = aside / target.name, False  # never lose the only one that there is
     try:
         target.rename(old)
         try:
             partial.rename(target)
+            is_superseded = True  # whatever others do with the target from here on
         except OSError:
-            if not target.exists():
+            try:
                 old.rename(target)
+            except OSError as error:
+                is_superseded = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
             raise
     finally:
-        if target.exists() or not old.exists():  # never the only one that there is
+        if is_superseded or not old.exists():
             shutil.rmtree(aside, ignore_errors=True)
 
 
