@@ -10,6 +10,7 @@ from rich.console import Console
 from tensorflow.python.framework import config as tf_config
 
 from .config import TrainConfig
+from .data.images import typical_side
 from .data.sources import Splits, open_splits
 from .engine.checkpoints import Checkpoint, CheckpointError
 from .engine.devices import find_devices
@@ -21,6 +22,8 @@ from .report.report import write_report
 from .runs import folder as run_folder
 from .runs import run as names
 from .runs.run import Run
+
+_SMALL, _TIMES_AS_LARGE = 96, 6
 
 __all__ = ["CheckpointError", "DivergedError", "resume", "train"]
 
@@ -57,7 +60,7 @@ def train(
         CheckpointError: where a checkpoint cannot be written, as on a full disk.
         DivergedError: where the loss is no longer a number.
     """
-    config = config.with_absolute_paths()
+    config = config.resolved()
     config.validate()
     devices = find_devices()
     console = console or Console(quiet=devices.worker > 0)
@@ -65,6 +68,7 @@ def train(
     folder = run_folder.place_for(final, overwrite) if devices.worker == 0 else final
     splits = open_splits(config)
     _report_bad_files(splits, console)
+    _warn_of_lost_detail(config, splits, console)
     run = Run(folder, config, splits.class_names, splits)
     with _kernels(config):
         training = Training(run, devices, console)
@@ -149,3 +153,14 @@ def _kernels(config: TrainConfig) -> Iterator[None]:
 def _report_bad_files(splits: Splits, console: Console) -> None:
     for file in splits.bad_files:
         console.print(f"warning: left out {file.path}: {file.reason}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _warn_of_lost_detail(config: TrainConfig, splits: Splits, console: Console) -> None:
+    """Says so where photographs are to be learnt at the size of stamps, as by a recipe for other pictures."""
+    size, side = config.model.image_size, typical_side(splits.train)
+    if size < _SMALL and side >= _TIMES_AS_LARGE * size:
+        console.print(
+            f"warning: the images' shorter side is about {side} pixels and the network sees {size} (model.image_size): "
+            "what is small in them is lost; --recipe finetune sees 224",
+            style="yellow", soft_wrap=True,
+        )  # fmt: skip

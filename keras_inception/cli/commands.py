@@ -15,7 +15,7 @@ from tyro.conf import FlagCreatePairsOff
 from tyro.extras import SubcommandApp
 
 import keras_inception as ki
-from keras_inception.cli import data, deployment, networks, tables
+from keras_inception.cli import data, deployment, networks, photos, tables
 from keras_inception.cli.arguments import (
     Files,
     Json,
@@ -28,7 +28,7 @@ from keras_inception.cli.arguments import (
     registry,
 )
 from keras_inception.cli.common import DEFAULT_RECIPE, PROGRAM, need_tensorflow, parse, recipe_in
-from keras_inception.cli.deployment import EXPORT, export_run
+from keras_inception.cli.deployment import EXPORT
 from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
 from keras_inception.cli.training import new_folder, train_command
@@ -157,6 +157,7 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
     """
     need_tensorflow()
     from keras_inception import tflite, training
+    from keras_inception.photos.shipping import export_run
 
     began = time.monotonic()
     tables.show_heading("Train")
@@ -174,14 +175,14 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
         ("took", f"{time.monotonic() - began:.0f} s"),
         ("report", run.folder / "report.html"),
         ("exports", exported.folder),
-        ("next", "keras-inception train --recipe cifar10 --data folder:PATH"),
+        ("next", "keras-inception fit PHOTOS"),
     )
     return 0 if proof.passed else 1
 
 
 SUB_COMMANDS: tuple[Callable[..., int | None], ...] = (
     networks.models, networks.summary, networks.plot, networks.weights, networks.convert, data.scan, data.pack,
-    evaluate, predict, deployment.export, deployment.verify, deployment.benchmark, quickstart,
+    photos.fit, evaluate, predict, deployment.export, deployment.verify, deployment.benchmark, quickstart,
 )  # fmt: skip
 FOR_A_RECIPE: dict[str, Callable[[str, Sequence[str]], Callable[..., int]]] = {
     "train": train_command,

@@ -11,6 +11,7 @@ import tyro
 from keras_inception.cli.arguments import registry
 
 PROGRAM, DEFAULT_RECIPE = "keras-inception", "digits"
+RECIPE_FOR_DATA = "finetune"
 
 
 def parse(function: Callable[..., int | None], arguments: Sequence[str]) -> int:
@@ -23,14 +24,25 @@ def recipe_in(arguments: Sequence[str]) -> str:
     """Find the recipe that a command line names before it is parsed, since its values are the defaults of the options.
 
     It is found by `--recipe`, or as the word that follows `tune`. Whoever parses looks again: it may stand elsewhere.
+    Without one, `train` fine-tunes released weights on whatever `--data` brings.
     """
-    for option, value in pairwise([*arguments, ""]):
-        if option == "--recipe" and value:
+    recipe, data = (_value_of(option, arguments) for option in ("--recipe", "--data"))
+    if recipe:
+        return recipe
+    if arguments[:1] == ["tune"] and len(arguments) > 1 and not arguments[1].startswith("-"):
+        return arguments[1]
+    brings_data = arguments[:1] == ["train"] and data not in ("", "digits")
+    return RECIPE_FOR_DATA if brings_data else DEFAULT_RECIPE
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str:
+    """The first value that an option is given, as in `--recipe NAME` or `--recipe=NAME`; empty without one."""
+    for word, value in pairwise([*arguments, ""]):
+        if word == option and value:
             return value
-        if option.startswith("--recipe="):
-            return option.partition("=")[2]
-    named = arguments[:1] == ["tune"] and len(arguments) > 1 and not arguments[1].startswith("-")
-    return arguments[1] if named else DEFAULT_RECIPE
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    return ""
 
 
 def need_tensorflow() -> None:

@@ -11,14 +11,12 @@ from keras_inception.cli import tables
 from keras_inception.cli.arguments import File, Files, Json, Mode, Options, RunFolder, Split, by_default
 from keras_inception.cli.common import command, need_tensorflow
 from keras_inception.cli.tables import print_json
+from keras_inception.photos.shipping import CALIBRATION_IMAGES, PROOF_IMAGES
 
 if TYPE_CHECKING:
-    from keras_inception.tflite import Export, Limits
-    from keras_inception.training import Run
+    from keras_inception.tflite import Limits
 
 EXPORT = "export"
-CALIBRATION_IMAGES = 256
-VERIFICATION_IMAGES = 512
 
 Difference = Annotated[float | None, by_default("1e-4", "SHARE")]
 Agreement = Annotated[float | None, by_default("0.98", "SHARE")]
@@ -70,6 +68,7 @@ def export(
     """
     need_tensorflow()
     from keras_inception import training
+    from keras_inception.photos.shipping import export_run
 
     if batch < 0:
         raise ValueError(f"--batch must be at least 0. Received: {batch}")
@@ -87,7 +86,7 @@ def export(
         batch=batch or None,
         rounding=rounding,
         about=_about(about or {}),
-        proof=opened.batches("test", count=VERIFICATION_IMAGES) if prove else None,
+        proof=opened.batches("test", count=PROOF_IMAGES) if prove else None,
         limits=_limits(difference, agreement, accuracy_loss),
         selective=selective,
         overwrite=overwrite,
@@ -102,7 +101,7 @@ def verify(
     /,
     folder: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
     split: Split = "test",
-    images: int = VERIFICATION_IMAGES,
+    images: int = PROOF_IMAGES,
     difference: Difference = None,
     agreement: Agreement = None,
     accuracy_loss: AccuracyLoss = None,
@@ -164,19 +163,6 @@ def benchmark(
         print_json([dataclasses.asdict(row) for row in rows])
     else:
         tables.show_timings(rows)
-
-
-def export_run(run: "Run", folder: Path, **options: Any) -> "Export":
-    """Export a run's network with its class names and its way of preparing pictures."""
-    from keras_inception import tflite
-
-    defaults: dict[str, Any] = {
-        "calibration": run.batches("train", count=CALIBRATION_IMAGES),
-        "class_names": run.class_names,
-        "interpolation": run.config.pipeline.interpolation,
-        "central_crop": run.config.pipeline.central_crop,
-    }
-    return tflite.export(run.model(), folder, **{**defaults, **options})
 
 
 def _contestants(paths: Iterable[Path]) -> dict[str, Any]:

@@ -88,10 +88,10 @@ def test_a_folder_may_be_called_like_a_data_set_or_like_weights(tmp_path: Path, 
     (tmp_path / "mine.h5").write_bytes(b"")
     config = tiny_config("tfds:cifar10")
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="imagenet"))
-    resolved = config.with_absolute_paths()
+    resolved = config.resolved()
     assert (resolved.data, resolved.model.weights) == ("tfds:cifar10", "imagenet")
     file = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="mine.h5"))
-    assert file.with_absolute_paths().model.weights == str(tmp_path / "mine.h5")
+    assert file.resolved().model.weights == str(tmp_path / "mine.h5")
 
 
 def test_what_is_evaluated_may_be_of_one_class_or_lack_some(tmp_path: Path):

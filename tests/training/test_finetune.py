@@ -116,7 +116,7 @@ def test_a_run_does_without_the_file_that_it_started_from(file, tmp_path):
 
 @pytest.mark.slow
 def test_six_epochs_of_the_recipe_beat_a_linear_probe(shared, tmp_path):
-    recipe = load_recipe("flowers17_finetune")
+    recipe = load_recipe("finetune")
     weights_file = shared / "weights" / "mobilenet_v2_1.0_224.h5"
     if not weights_file.is_file():
         pytest.skip(f"no weights at {weights_file}")

@@ -156,7 +156,7 @@ def table():
         spared = {"vectors": "", "depthwise": ", none on depthwise kernels", "nothing": ", of all weights"}
         kind = "L2 " if optimizer.decay == "l2" else ""
         rows.append([
-            f"`{name}`", f"`{config.model.name}`", str(config.model.image_size),
+            f"`{name}`", f"`{config.model.name}`", str(config.model.image_size or "its own"),
             optimizer.name + (", clipped" if optimizer.clip_norm else ""), _number(optimizer.learning_rate),
             fall + warmup, str(config.pipeline.batch_size), str(config.epochs),
             f"{kind}{_number(optimizer.weight_decay)}{spared[optimizer.decay_spares]}",

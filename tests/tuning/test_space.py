@@ -113,8 +113,8 @@ def test_a_grid_begins_with_the_recipe_itself():
 
 def test_frozen_depth_counts_blocks(shared: Path):
     weights = str(shared / "weights/mobilenet_v2_1.0_224.h5")
-    model = dataclasses.replace(load_recipe("flowers17_finetune").model, weights=weights)
-    space = HyperInception(dataclasses.replace(tiny_config(), model=model), search=["frozen_depth"])
+    model = dataclasses.replace(load_recipe("finetune").model, weights=weights)
+    space = HyperInception(dataclasses.replace(tiny_config(), model=model).resolved(), search=["frozen_depth"])
     found = {
         share: space.config(declared(space, frozen_depth=share)).model.unfreeze_from for share in (0.0, 0.5, 0.9, 1.0)
     }

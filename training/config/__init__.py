@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from keras_inception import get_entry
+
 from ..files import parse_json
 from .rules import POSITIVE, SEED, Range, check
 from .text import dataclass_from
@@ -28,8 +30,8 @@ class ModelConfig:
     """Width multiplier: every layer's channels are scaled by it."""
     aux_heads: bool = True
     """Train with the network's auxiliary classifiers, weighted as its paper weights them."""
-    image_size: Annotated[int, Range(1)] = 224
-    """Height and width of the input, in pixels."""
+    image_size: Annotated[int, Range(0)] = 224
+    """Height and width of the input, in pixels; 0: those that the network was published for."""
     channels: int = 3
     """Colour channels of the input: 3, or 1 for grey images."""
     batch_norm_momentum: Annotated[float | None, Range(0, 1)] = None
@@ -41,7 +43,8 @@ class ModelConfig:
     """Accept a licence of those weights that forbids commercial use."""
     unfreeze_from: str = ""
     """First block that trains, with all that follows it (`keras-inception summary NAME` lists the blocks), such as
-    block14; predictions for the classifier alone. Empty: all of the network."""
+    block14; predictions for the classifier alone; auto for the last third of the network, by multiply-adds. Empty: all
+    of the network."""
     batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
     """Whether batch norms learn and normalise by the batch; auto freezes those of a network that starts from weights,
     and lets them train in any other."""
@@ -244,8 +247,12 @@ class TrainConfig:
         """
         check(self)
 
-    def with_absolute_paths(self) -> "TrainConfig":
-        """Returns the configuration that finds its data and weights from any working directory."""
+    def resolved(self) -> "TrainConfig":
+        """Returns the configuration with the network's own size for 0, and paths that hold in any working directory.
+
+        Raises:
+            ValueError: where no network has the name, and its size is asked for.
+        """
 
         def absolute(specification: str) -> str:
             kind, _, place = specification.partition(":")
@@ -255,6 +262,8 @@ class TrainConfig:
         model = self.model
         if Path(model.weights).expanduser().is_file():  # a folder of the name of a weight set is none
             model = dataclasses.replace(model, weights=str(Path(model.weights).expanduser().resolve()))
+        if not model.image_size:
+            model = dataclasses.replace(model, image_size=get_entry(model.name).input_size)
         return dataclasses.replace(self, data=absolute(self.data), test_data=absolute(self.test_data), model=model)
 
 

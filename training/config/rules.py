@@ -61,7 +61,7 @@ def check(config: Any) -> None:
             raise ValueError(
                 f"pipeline.augment.{name} needs colour images (model.channels 3). Received: {value} with 1 channel"
             )
-    if config.pipeline.augment.crop_padding >= config.model.image_size:
+    if 0 < config.model.image_size <= config.pipeline.augment.crop_padding:
         raise ValueError(
             f"pipeline.augment.crop_padding must be smaller than model.image_size ({config.model.image_size}). "
             f"Received: {config.pipeline.augment.crop_padding}"

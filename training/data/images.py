@@ -254,3 +254,9 @@ def some(names: Sequence[str], limit: int = 5) -> str:
     """Names the first of some things, and says how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(map(repr, names[:limit])) + more
+
+
+def typical_side(images: AnyImages, count: int = 16) -> int:
+    """The median of the first images' shorter sides, in pixels."""
+    shapes = images.elements().take(count).map(lambda _, handle: tf.shape(images.decode(handle)))
+    return int(np.median([min(shape[:2]) for shape in shapes.as_numpy_iterator()]))

@@ -10,6 +10,9 @@ import keras_inception as ki
 from ..config import ModelConfig, TrainConfig
 from .optimizer import add_penalty
 
+AUTO = "auto"
+"""As `model.unfreeze_from`: where the last third of the network begins."""
+
 
 def build_model(config: TrainConfig, classes: int) -> keras.Model:
     """Builds a run's network, taking raw pixels in 0..255, under its dtype policy; the global one stays as it was.
@@ -47,7 +50,8 @@ def build_model(config: TrainConfig, classes: int) -> keras.Model:
     batch_norm = settings.batch_norm
     if batch_norm == "auto":
         batch_norm = "frozen" if settings.weights else "trainable"
-    ki.unfreeze(model, settings.unfreeze_from or None, batch_norm)
+    first = last_third(model, settings.name) if settings.unfreeze_from == AUTO else settings.unfreeze_from
+    ki.unfreeze(model, first or None, batch_norm)
     add_penalty(model, config.optimizer)
     return model
 
@@ -68,3 +72,20 @@ def _create(settings: ModelConfig, arguments: dict[str, Any]) -> keras.Model:
         **arguments,
     )
     return model
+
+
+def last_third(model: keras.Model, name: str) -> str:
+    """The first of the last blocks that have at most a third of a network's multiply-adds; auxiliary heads count none.
+
+    Late blocks are what is special to the classes of the old weights; training them costs no pass back through the
+    early ones.
+    """
+    rows = [row for row in ki.block_table(model) if row.name not in ki.get_entry(name).aux_heads]
+    limit = sum(row.multiply_adds or 0 for row in rows) / 3
+    first, cost = rows[-1].name, 0
+    for row in reversed(rows):
+        cost += row.multiply_adds or 0
+        if cost > limit:
+            break
+        first = row.name
+    return first

@@ -3,7 +3,7 @@ r"""GoogLeNet on 17 kinds of flowers from random weights (https://www.robots.ox.
     keras-inception train --recipe flowers17 --output runs/flowers17 --data folder:flowers17
 
 60 images a class are few for a network without prior knowledge: this recipe shows what distorted crops, colour and
-auxiliary heads make of them. `flowers17_finetune` starts from ImageNet instead.
+auxiliary heads make of them. `finetune` starts from ImageNet instead.
 
 Time: 18 minutes for everything on 2 cores of an AMD EPYC that others used as well, 750 seconds of CPU time.
 Accuracy: 84.1 % on the 170 images of the validation folder (143 right), which training does not see, with seed 0.

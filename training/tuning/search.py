@@ -137,7 +137,7 @@ def tune(
         FileNotFoundError: where the data is not there.
         ValueError: for a recipe, search, space or folder that cannot be used, or a port that is taken.
     """
-    plan = SearchPlan(search or SearchConfig(), recipe.with_absolute_paths())
+    plan = SearchPlan(search or SearchConfig(), recipe.resolved())
     plan.search.validate()
     plan.recipe.validate()
     folder, role = Path(folder), cluster.role()

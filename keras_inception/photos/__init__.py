@@ -1,0 +1,21 @@
+"""From a folder of photographs to a proven file for phones, with the network chosen by what it brings and costs.
+
+Begin at `making.fit`. Importing this package loads neither TensorFlow nor Keras.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_inception.photos.choosing import Candidate
+    from keras_inception.photos.making import Fitted, fit
+
+_MODULES = {"Candidate": "choosing", "Fitted": "making", "fit": "making"}
+
+__all__ = ["Candidate", "Fitted", "fit"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
