@@ -125,7 +125,6 @@ def test_arguments_are_checked_first(digits_folder: Path, narrow: Path, tmp_path
 
 
 @pytest.mark.proof
-@pytest.mark.slow
 def test_a_fit_killed_at_random_moments_ends_as_one_that_was_not(digits_folder: Path, narrow: Path, tmp_path: Path):
     def start(output: Path) -> subprocess.Popen[bytes]:
         program = "import sys; from keras_inception.cli import main; sys.exit(main())"

@@ -64,7 +64,7 @@ def test_every_file_is_proven(exported: Export):
     assert json.loads((exported.folder / "proof.json").read_text())["passed"] is True
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_trained_network_keeps_its_classes_in_int8(tmp_path: Path):
     model = trained()
     export = kt.export(model, tmp_path / "out", calibration=IMAGES[:150], proof=TEST)

@@ -57,8 +57,13 @@ def test_every_network_exports_to_float32_within_a_ten_thousandth(case: str, tmp
     assert not any(name.startswith("custom:") for name in row["operators"])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+LARGE = {"inception_v4", "inception_resnet_v1", "inception_resnet_v2", "resnext101"}
+"""Of more layers than their relatives, and of no other kind."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.proof if c in LARGE else pytest.mark.slow) for c in CASES]
+)
 def test_every_network_exports_in_the_other_modes(case: str, tmp_path: Path):
     model, pictures = smallest(case)
     fit_batch_norms(model, pictures)

@@ -114,7 +114,7 @@ def test_a_run_does_without_the_file_that_it_started_from(file, tmp_path):
     assert (run.folder / "report.html").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_six_epochs_of_the_recipe_beat_a_linear_probe(shared, tmp_path):
     recipe = load_recipe("finetune")
     weights_file = shared / "weights" / "mobilenet_v2_1.0_224.h5"
