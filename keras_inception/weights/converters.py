@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 
 from keras_inception.weights import matcher
 from keras_inception.weights.errors import WeightsError
@@ -11,15 +12,30 @@ from keras_inception.weights.own import own_converter
 from keras_inception.weights.readers import WeightsFile
 from keras_inception.weights.slots import Slot
 
+# By what stands before the slash of a converter's name. As text, like the builders of the registry: these modules take
+# the networks' tables, and networks ask for weights, so that to look one up must import none of the others.
+_MODULES = {
+    "keras": "keras_applications",
+    "slim": "slim",
+    "cadene": "pytorch",
+    "torchvision": "pytorch",
+    "torch": "pytorch",
+    "timm": "pytorch",
+    "pytorchcv": "imgclsmob",
+    "tf2cv": "imgclsmob",
+    "caffe": "caffe",
+}
+
 
 @functools.cache
-def converters() -> dict[str, Converter]:
-    """All converters of released weights by name."""
-    # They take the networks' tables, which bring Keras with them: to look a weight set up needs neither.
-    from keras_inception.weights import caffe, imgclsmob, keras_applications, pytorch, slim
+def _of_module(name: str) -> dict[str, Converter]:
+    module = importlib.import_module(f"keras_inception.weights.{name}")
+    return {converter.name: converter for converter in module.CONVERTERS}
 
-    modules = (keras_applications, slim, pytorch, imgclsmob, caffe)
-    return {converter.name: converter for module in modules for converter in module.CONVERTERS}
+
+def get_converter(name: str) -> Converter:
+    """The converter of a released weight set by its name, such as `"slim/inception_v3"`."""
+    return _of_module(_MODULES[name.partition("/")[0]])[name]
 
 
 def recognise(slots: list[Slot], file: WeightsFile) -> Converter:
@@ -28,7 +44,8 @@ def recognise(slots: list[Slot], file: WeightsFile) -> Converter:
     Raises:
         WeightsError: None finds any.
     """
-    candidates = [own_converter(slots, file.tensors), *converters().values()]
+    released = (converter for module in dict.fromkeys(_MODULES.values()) for converter in _of_module(module).values())
+    candidates = [own_converter(slots, file.tensors), *released]
     best = max(candidates, key=lambda converter: matcher.coverage(slots, file.tensors, converter))
     if not matcher.coverage(slots, file.tensors, best):
         names = ", ".join(repr(name) for name in list(file.tensors)[:3]) or "no tensors"

@@ -11,7 +11,7 @@ from keras_inception.naming import PREDICTIONS, is_head
 from keras_inception.preprocessing import get_preprocessing
 from keras_inception.registry import get_entry
 from keras_inception.weights import writers
-from keras_inception.weights.converters import converters
+from keras_inception.weights.converters import get_converter
 from keras_inception.weights.fitting import IMAGENET, Request, Source, check_licence, find, resolve, warn_of_numerics
 from keras_inception.weights.forms import published_arguments
 from keras_inception.weights.metadata import description
@@ -190,7 +190,7 @@ def _noted(model: Any, found: Weights) -> WeightSet:
 def _check_source(model: Any, source: WeightSet) -> None:
     if not source.converter:
         return
-    named = converters()[source.converter].modules
+    named = get_converter(source.converter).modules
     unknown = [slot.layer for slot in slots(model) if slot.layer not in named and not is_head(slot.layer)]
     if unknown:
         raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 from keras_inception.numerics import Numerics
 from keras_inception.preprocessing import Preprocessing
 from keras_inception.weights import matcher, own
-from keras_inception.weights.converters import converters, recognise
+from keras_inception.weights.converters import get_converter, recognise
 from keras_inception.weights.download import fetch, note_hash
 from keras_inception.weights.errors import WeightsError
 from keras_inception.weights.readers import open_weights
@@ -85,7 +85,7 @@ class Weights:
                 if released is None:
                     raise
                 raise WeightsError(f"{error} Delete {file} to have it downloaded again.") from error
-            converter = converters()[released.converter] if released else recognise(model_slots, opened)
+            converter = get_converter(released.converter) if released else recognise(model_slots, opened)
             steps = matcher.plan(model_slots, opened.tensors, converter, trunk_only=trunk_only or self.trunk_only)
             values = matcher.read(own.read_checked(opened, steps))
         if released is not None:

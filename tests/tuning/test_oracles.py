@@ -11,8 +11,7 @@ from training_helpers import tiny_config
 kt = pytest.importorskip("keras_tuner", reason="the extra `tune` is not installed")
 
 from keras_inception.training.tuning import Outcome, SearchConfig
-from keras_inception.training.tuning.journal import JOURNAL, Journal
-from keras_inception.training.tuning.oracles import SCORE, make_oracle
+from keras_inception.training.tuning.oracles import JOURNAL, SCORE, Journal, make_oracle
 from keras_inception.training.tuning.settings import SearchPlan
 
 # Keras Tuner asks for a thread's name in an old way.

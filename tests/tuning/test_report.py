@@ -14,10 +14,9 @@ from rich.console import Console
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.tuning import figures
 from keras_inception.training.tuning.display import Display, Running
-from keras_inception.training.tuning.outcomes import Goal, Outcome
+from keras_inception.training.tuning.outcomes import Goal, Outcome, differing, duration, pairs, searched, text
 from keras_inception.training.tuning.report import write_report
 from keras_inception.training.tuning.settings import SearchConfig, SearchPlan
-from keras_inception.training.tuning.words import differing, duration, pairs, searched, text
 
 VOID = {"meta", "br", "link", "img", "use", "input"}
 

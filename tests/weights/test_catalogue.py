@@ -10,7 +10,7 @@ import keras_inception as ki
 from keras_inception import numerics as n
 from keras_inception import weights
 from keras_inception.weights import catalogue, fitting, forms
-from keras_inception.weights.converters import converters
+from keras_inception.weights.converters import get_converter
 from keras_inception.weights.fitting import Request
 from keras_inception.weights.slots import slots
 
@@ -28,7 +28,7 @@ def check_row(weight_set):
     assert weight_set.network in ki.list_models()
     assert set(weight_set.arguments) <= set(forms.published_arguments(weight_set.network))
     assert weight_set.url.startswith(("https://", "http://dl.caffe", "http://data.lip6"))
-    assert weight_set.converter in converters()
+    assert get_converter(weight_set.converter).name == weight_set.converter
     assert re.fullmatch(r"|sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}", weight_set.digest)
     assert weight_set.digest or weight_set.url.startswith("https://")
     assert weight_set.licence
@@ -78,7 +78,7 @@ def test_every_set_names_every_weight_of_its_network(network):
         if weight_set.aux_heads:
             arguments["aux_heads"] = True
         model = ki.create_model(network, **arguments)
-        named = converters()[weight_set.converter].modules
+        named = get_converter(weight_set.converter).modules
         assert {slot.layer for slot in slots(model)} <= set(named), weight_set.tag
 
 

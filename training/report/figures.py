@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..evaluation.result import CALIBRATION_BINS, Calibration
-from .page import COLOURS, GRID, INK, MUTED, percent, svg
+from .page import COLOURS, GRID, INK, MUTED, chart, percent, svg, unframe
 
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#bfdbfe", "#2563eb", "#172554"])
 _CAM = LinearSegmentedColormap.from_list("cam", ["#1e1b4b", "#c026d3", "#fb923c", "#fef08a"])
@@ -22,21 +22,14 @@ Curve = tuple[str, list[float], str, bool]  # label, values by epoch, colour, da
 
 def curves(title: str, lines: list[Curve], *, percents: bool = False, from_zero: bool = False) -> str:
     """Draws values by epoch as SVG."""
-    figure = Figure(figsize=(5.6, 3.1), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = chart(title, "epoch", height=3.1)
     for label, values, colour, dashed in lines:
         epochs = range(1, len(values) + 1)
         marker = "o" if len(values) == 1 else ""
         axes.plot(epochs, values, label=label, color=colour, lw=1.8, ls="--" if dashed else "-", marker=marker, ms=4)
-    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
-    axes.set_xlabel("epoch", **_STYLE)
-    axes.grid(axis="y", color=GRID, lw=0.8)
-    axes.tick_params(colors=MUTED, labelsize=8, length=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     last = len(lines[0][1])
     axes.set_xlim(1 - 0.02 * last, last * 1.02)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
     if from_zero:
         axes.set_ylim(bottom=0)
     if percents:
@@ -94,10 +87,7 @@ def reliability(calibration: Calibration) -> str:
     for part in (axes, below):
         part.set_xlim(0, 1)
         part.set_ylim(0, 1.02)
-        part.grid(axis="y", color=GRID, lw=0.8)
-        part.tick_params(colors=MUTED, labelsize=8, length=0)
-        part.spines[["top", "right", "left"]].set_visible(False)
-        part.spines["bottom"].set_color(GRID)
+        unframe(part)
         part.xaxis.set_major_formatter(percent)
         part.yaxis.set_major_formatter(percent)
     return svg(figure)

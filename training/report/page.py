@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1d2733", "#6b7785", "#e3e8ee"
 COLOURS = ("#2563eb", "#f59e0b", "#0d9488", "#db2777", "#7c3aed")
@@ -28,6 +29,26 @@ def settings_rows(tree: dict[str, Any], path: str = "") -> list[tuple[str, str]]
         else:
             rows.append((path + name, "none" if value is None else str(value)))
     return rows
+
+
+def chart(title: str, x: str, y: str = "", *, height: float = 3.5, pad: float | None = None) -> tuple[Figure, Any]:
+    """Begins a figure of one chart in the reports' style, named and labelled."""
+    figure = Figure(figsize=(5.6, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold", pad=pad)
+    axes.set_xlabel(x, fontsize=9, color=MUTED)
+    axes.set_ylabel(y, fontsize=9, color=MUTED)
+    unframe(axes)
+    return figure, axes
+
+
+def unframe(axes: Any) -> None:
+    """Takes a chart's frame away, but for its foot, and lays a light grid under it."""
+    axes.grid(axis="y", color=GRID, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", colors=MUTED, labelsize=8, length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
 
 
 def percent(value: float, _: Any) -> str:

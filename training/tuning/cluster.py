@@ -1,24 +1,35 @@
-"""Searches in several processes, by KerasTuner's protocol: a chief who proposes trials, and workers who run them.
+"""A process's part in a search: alone, or by KerasTuner's protocol a chief who proposes trials, workers who run them.
 
 KerasTuner reads who a process is from its environment: KERASTUNER_TUNER_ID (the chief's begins with `chief`), and the
-chief's address in KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
+chief's address in KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT. One of several on this machine is
+`python -m keras_inception.training.tuning.cluster FOLDER THREADS`.
 """
 
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import grpc
+import keras_tuner
+
+from ..signals import raising_at_sigterm
 from . import processes
-from .journal import JOURNAL
+from .hypermodel import RecipeHyperModel
+from .oracles import JOURNAL, SCORE, Journal, make_oracle
+from .outcomes import Goal, Outcome
+from .runner import TRIALS, TrialRunner
+from .settings import SearchPlan
 
 ID, HOST, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 _POLL_SECONDS = 0.5
+_IDLE_SECONDS = 1.0
 _RESTARTS = 3
 
 
@@ -58,6 +69,55 @@ def check_port() -> None:
         raise ValueError(f"The chief's address must be free. Received: {address()} ({reason})") from None
 
 
+def take_part(
+    folder: Path, plan: SearchPlan, space: RecipeHyperModel, threads: int, show: Callable[[], object]
+) -> None:
+    """Does this process's part in a search: alone, as the chief who proposes trials, or as a worker who runs them."""
+    part = role()
+    hp = keras_tuner.HyperParameters()
+    space.declare(hp)
+
+    def outcome_of(trial: str) -> Outcome | None:
+        return Outcome.read(folder / TRIALS / trial)
+
+    journal = Journal(folder / JOURNAL if part != "worker" else Path(os.devnull))
+    oracle = make_oracle(plan, hp, journal, outcome_of)
+    runner = TrialRunner(folder, plan, space, threads, show)
+    if part == "chief":
+        check_port()
+    with tempfile.TemporaryDirectory() as scratch:  # KerasTuner's own files: the journal is what is kept
+        tuner = _Tuner(oracle, runner, plan.search.goal, scratch)
+        if part != "worker":
+            oracle.repeat()
+        try:
+            tuner.search()
+        except keras_tuner.errors.FatalError as error:
+            raise error.__cause__ or error from None
+        except grpc.RpcError as error:
+            raise ValueError(f"A worker needs its chief. Received: {address()} ({error})") from None
+
+
+class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
+    def __init__(self, oracle: Any, runner: TrialRunner, goal: Goal, directory: str) -> None:
+        super().__init__(oracle, directory=directory, project_name="search", overwrite=True)
+        self.runner, self.goal, self.idle = runner, goal, False
+
+    def pre_create_trial(self) -> None:
+        if self.idle:  # the chief had nothing to run yet
+            time.sleep(_IDLE_SECONDS)
+        self.idle = True
+
+    def on_trial_begin(self, trial: Any) -> None:  # noqa: ARG002 (KerasTuner fixes the arguments)
+        self.idle = False
+
+    def run_trial(self, trial: Any) -> dict[str, float]:
+        try:
+            outcome = self.runner.run(trial.trial_id, trial.hyperparameters)
+        except Exception as error:  # KerasTuner would take any but its own for a failure of the trial
+            raise keras_tuner.errors.FatalError from error
+        return {SCORE: self.goal.score(outcome)}
+
+
 def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
     """Runs a search that has been begun as a chief and so many workers on this machine, and waits for its end.
 
@@ -77,7 +137,7 @@ def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
             environment = {**chief_at, ID: name}
             with (place / name).open("wb") as errors:
                 process = processes.start(
-                    "worker", folder, str(threads), environment=environment, stdout=subprocess.DEVNULL, stderr=errors
+                    "cluster", folder, str(threads), environment=environment, stdout=subprocess.DEVNULL, stderr=errors
                 )
             stack.callback(processes.end, process)
             return process
@@ -106,3 +166,20 @@ def launch(folder: Path, workers: int, show: Callable[[], object]) -> None:
             time.sleep(_POLL_SECONDS)
     if not (folder / JOURNAL).is_file():
         raise failure("chief")
+
+
+def main(folder: str, threads: str) -> int:
+    """Does this process's part in a search; 1 and a sentence on stderr where it cannot."""
+    processes.end_with_parent()
+    try:
+        with raising_at_sigterm():
+            plan = SearchPlan.read(Path(folder))
+            take_part(Path(folder), plan, plan.make_space(), int(threads), lambda: None)
+    except (ValueError, OSError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

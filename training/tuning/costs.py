@@ -1,9 +1,15 @@
-"""What a network costs, found out without making a single weight."""
+"""What a network costs: counted without making a single weight; on a phone, measured before a step is trained.
+
+For the latter this is the one place where training looks into the room of exports: at its public API, and no more.
+"""
 
 import dataclasses
 import functools
+import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 
@@ -11,7 +17,14 @@ import keras_inception as ki
 from keras_inception import weights
 
 from ..config import MAIN_HEAD, ModelConfig, TrainConfig
+from ..data.sources import open_splits
 from ..engine.network import build_model
+from ..files import write_text
+from ..pipeline.preparing import evaluation_batches
+
+MEASURES = "measures.json"
+_CALIBRATION_IMAGES = 64
+_RUNS = 50
 
 
 @dataclass(frozen=True)
@@ -77,3 +90,34 @@ def _released_options(settings: ModelConfig) -> dict[str, bool | int | float | s
     """The builder's keywords that a released weight set brings along; none for a file of weights."""
     found = {entry.tag: entry for entry in weights.list_weights(settings.name)} if settings.weights else {}
     return dict(found[settings.weights].arguments) if settings.weights in found else {}
+
+
+def tflite_costs(folder: Path, config: TrainConfig, mode: str) -> tuple[float, float]:
+    """Measures the TFLite file of a network; what its weights will be changes neither figure to speak of.
+
+    The figures are kept in the trial's folder, so that a trial that goes on is not measured twice.
+
+    Returns:
+        The size in megabytes, and the median latency for one image on one thread of this machine, in milliseconds.
+    """
+    known = folder / MEASURES
+    if not known.is_file():
+        write_text(known, json.dumps(_measure(folder, config, mode)) + "\n")
+    size, latency = json.loads(known.read_text(encoding="utf-8"))
+    return size, latency
+
+
+def _measure(folder: Path, config: TrainConfig, mode: str) -> tuple[float, float]:
+    import keras_inception.tflite as mobile
+
+    splits = open_splits(config)
+    batches = evaluation_batches(splits.train, config, 1).take(_CALIBRATION_IMAGES)
+    calibration = [pixels for pixels, _ in batches.as_numpy_iterator()]
+    model = build_model(config, len(splits.class_names))
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        export = mobile.export(
+            model, Path(place) / "export", modes=(mode,), saved_model=False, calibration=calibration, rounding="nearest"
+        )
+        file = export.folder / f"model_{mode}.tflite"
+        (timing,) = mobile.benchmark([file], threads=1, runs=_RUNS)
+        return round(file.stat().st_size / 1e6, 4), round(timing.median_ms, 4)

@@ -10,9 +10,21 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .outcomes import COSTS, TFLITE_COSTS, Outcome, show
+from .outcomes import (
+    BEYOND,
+    COSTS,
+    TFLITE_COSTS,
+    Outcome,
+    differing,
+    duration,
+    pairs,
+    plain,
+    searched,
+    show,
+    verdict,
+    why,
+)
 from .settings import SearchPlan
-from .words import BEYOND, differing, duration, pairs, plain, searched, verdict, why
 
 ROWS = 15
 """Most recent trials that the table shows, fewer on a low terminal."""
@@ -161,10 +173,7 @@ class Display:
         done = sum(outcome.status != "rejected" for outcome in outcomes)
         parts = [f"{done} / {self.total} trials" if self.total else f"{done} trials"]
         if best:
-            name = goal.objective
-            value = goal.value(best) if name == "accuracy" else getattr(best, name)
-            words = "accuracy less costs" if goal.weights else plain(name)
-            parts.insert(0, f"best {words} {show(name, value)} (trial {best.trial})")
+            parts.insert(0, f"best {goal.name} {show(goal.objective, goal.figure(best))} (trial {best.trial})")
         rejected = len(outcomes) - done
         failed = sum(outcome.status not in ("completed", "rejected") for outcome in outcomes)
         parts += [f"{count} {word}" for count, word in ((rejected, "rejected"), (failed, "failed")) if count]

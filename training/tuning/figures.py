@@ -14,9 +14,8 @@ from matplotlib.path import Path as Line
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from ..report.page import COLOURS, GRID, INK, MUTED, svg
-from .outcomes import COSTS, Goal, Outcome, pareto_front, show
-from .words import differing, known_costs, plain, searched, text
+from ..report.page import COLOURS, INK, MUTED, chart, svg
+from .outcomes import COSTS, Goal, Outcome, differing, known_costs, pareto_front, plain, searched, show, text
 
 TRIAL, BEST = COLOURS[0], COLOURS[1]
 FAILED = "#c2262e"
@@ -48,14 +47,9 @@ def units(name: str) -> tuple[float, str]:
 
 
 def objective(goal: Goal) -> tuple[float, str]:
-    """Likewise for what a search is after, of which `aim` is the figure."""
+    """Likewise for what a search is after; `Goal.figure` is its figure."""
     factor, label = units(goal.objective)
     return factor, label.replace("accuracy", "accuracy less costs") if goal.weights else label
-
-
-def aim(goal: Goal, outcome: Outcome) -> float:
-    """The figure of a completed trial that the search is after: accuracy less costs where those are weighed."""
-    return goal.value(outcome) if goal.objective == "accuracy" else float(getattr(outcome, goal.objective))
 
 
 def parallel_coordinates(outcomes: Sequence[Outcome], goal: Goal, best: Outcome | None) -> list[tuple[str, int]]:
@@ -81,12 +75,11 @@ def parallel_coordinates(outcomes: Sequence[Outcome], goal: Goal, best: Outcome 
     if not axes:
         return []
     factor, label = objective(goal)
-    last = _figure_axis(goal.objective, label, [factor * aim(goal, trial) for trial in trials], ranks)
+    last = _figure_axis(goal.objective, label, [factor * goal.figure(trial) for trial in trials], ranks)
     strips = -(-len(axes) // AXES_IN_STRIP)
     share = -(-len(axes) // strips)
-    highlighted = trials.index(best) if best in trials else -1
     groups = [axes[i : i + share] for i in range(0, len(axes), share)]
-    return [(_strip([*group, last], highlighted), len(group) + 1) for group in groups]
+    return [(_strip([*group, last], trials.index(best) if best in trials else -1), len(group) + 1) for group in groups]
 
 
 def _figure_axis(name: str, label: str, values: Sequence[float | None], ranks: np.ndarray) -> _Axis:
@@ -119,7 +112,7 @@ def _axis(
             for i, shift in zip(members[level], np.linspace(-room, room, len(members[level]) + 2)[1:-1], strict=True):
                 heights[i] = centre + shift
             if place % every == 0:
-                labels.append((centre, _short(level)))
+                labels.append((centre, level if len(level) <= _LONGEST else level[: _LONGEST - 1] + "…"))
     if not all(present):
         labels.append((_ABSENT, absent))
     return _Axis(name, heights, labels)
@@ -152,10 +145,6 @@ def _numbers(known: Sequence[float]) -> list[tuple[float, str]]:
             ticks = list(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high))
         chosen = [tick for tick in ticks if low <= tick <= high]
     return [(_height(value, known), f"{value:.4g}") for value in chosen]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
 def _wrapped(name: str) -> str:
@@ -212,29 +201,28 @@ def front(outcomes: Sequence[Outcome], cost: str, goal: Goal, best: Outcome | No
     """Draws accuracy against a cost: the Pareto front as a step, limits dashed, trials beyond a limit hollow."""
     trials = [o for o in outcomes if o.status == "completed" and getattr(o, cost) is not None]
     factor, label = units(cost)
-    figure, axes = _chart(f"Accuracy against {label.split(',')[0]}", label, "accuracy, %")
+    figure, axes = chart(f"Accuracy against {label.split(',')[0]}", label, "accuracy, %", pad=20)
     best_of_all = pareto_front(outcomes, cost)
     places = {o.trial: (factor * getattr(o, cost), 100 * (o.accuracy or 0.0)) for o in trials}
     costs, accuracies = (list(values) for values in zip(*places.values(), strict=True))
+    x, y = zip(*(places[o.trial] for o in best_of_all), strict=True)
     limit = goal.limits.get(cost)
     spread = [*costs, factor * limit] if limit is not None and factor * limit < 1.5 * max(costs) else costs
     _fit_x(axes, spread)
-    floor, ceiling = _fit_y(axes, accuracies, [places[o.trial][1] for o in best_of_all])
-    x = [places[o.trial][0] for o in best_of_all]
-    y = [places[o.trial][1] for o in best_of_all]
+    floor, ceiling = _fit_y(axes, accuracies, y)
     axes.plot([x[0], *x, axes.get_xlim()[1]], [floor, *y, y[-1]], drawstyle="steps-post", color=MUTED, lw=1.3, zorder=2)
     for outcome in trials:
         at, height = places[outcome.trial]
         below = height < floor
-        chosen = best is not None and outcome.trial == best.trial
+        chosen = outcome == best
         colour = BEST if chosen else TRIAL
         axes.plot(
             at, floor + 0.02 * (ceiling - floor) if below else height, ls="", marker="v" if below else "o",
             ms=8 if chosen else 5.5, color=colour, mfc=colour if goal.meets(outcome) else "white",
             zorder=5 if chosen else 4, clip_on=False,
         )  # fmt: skip
-    if any(height < floor for height in accuracies):
-        note = f"{sum(height < floor for height in accuracies)} below {floor:.1f} %"
+    if hidden := sum(height < floor for height in accuracies):
+        note = f"{hidden} below {floor:.1f} %"
         axes.text(0.99, 0.06, note, transform=axes.transAxes, ha="right", fontsize=8, color=MUTED, path_effects=_HALO)
     _name_points(axes, [(o.trial, *places[o.trial]) for o in best_of_all])
     _draw_limits(axes, goal, cost)
@@ -244,11 +232,11 @@ def front(outcomes: Sequence[Outcome], cost: str, goal: Goal, best: Outcome | No
 def progress(outcomes: Sequence[Outcome], goal: Goal) -> str:
     """Draws what each trial came to, in their order, and the best of those before it."""
     factor, label = objective(goal)
-    figure, axes = _chart("What trials came to", "trial, in the order they began", label)
+    figure, axes = chart("What trials came to", "trial, in the order they began", label, pad=20)
     numbers = dict(zip((o.trial for o in outcomes), range(1, len(outcomes) + 1), strict=True))
     done = [o for o in outcomes if o.status == "completed"]
-    values = [factor * aim(goal, o) for o in done]
-    floor, ceiling = _fit_y(axes, values, [max(values)]) if goal.objective == "accuracy" else _plain_y(axes, values)
+    values = [factor * goal.figure(o) for o in done]
+    floor, ceiling = _fit_y(axes, values, [max(values)] if goal.objective == "accuracy" else [])
     for outcome, value in zip(done, values, strict=True):
         axes.plot(
             numbers[outcome.trial], max(value, floor + 0.02 * (ceiling - floor)), ls="", ms=5, color=TRIAL,
@@ -258,7 +246,7 @@ def progress(outcomes: Sequence[Outcome], goal: Goal) -> str:
         if outcome.status != "completed":
             colour = MUTED if outcome.status == "rejected" else FAILED
             axes.plot(numbers[outcome.trial], floor, ls="", marker="x", ms=5, color=colour, clip_on=False, zorder=4)
-    steps = [(numbers[o.trial], factor * aim(goal, o)) for o in done if goal.meets(o)]
+    steps = [(numbers[o.trial], factor * goal.figure(o)) for o in done if goal.meets(o)]
     if steps:
         pick = max if goal.objective == "accuracy" else min
         so_far = [pick(value for _, value in steps[: i + 1]) for i in range(len(steps))]
@@ -276,7 +264,7 @@ def accuracy_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], lead
         histories: epochs' rows by trial.
         leaders: trials to tell apart; no more than five.
     """
-    figure, axes = _chart("Validation accuracy", "epoch", "accuracy, %")
+    figure, axes = chart("Validation accuracy", "epoch", "accuracy, %", pad=20)
     order = [trial for trial in histories if trial not in leaders] + [t for t in reversed(leaders) if t in histories]
     handles = {}
     for trial in order:
@@ -297,20 +285,6 @@ def accuracy_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], lead
     return svg(figure)
 
 
-def _chart(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.6, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold", pad=20)
-    axes.set_xlabel(x, fontsize=9, color=MUTED)
-    axes.set_ylabel(y, fontsize=9, color=MUTED)
-    axes.grid(axis="y", color=GRID, lw=0.8, zorder=0)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=MUTED, labelsize=8, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
-    return figure, axes
-
-
 def _fit_x(axes: Any, values: Sequence[float]) -> None:
     """Fits an axis of costs, with room on its left for the name of the cheapest trial."""
     low, high = min(values), max(values)
@@ -327,10 +301,10 @@ def _fit_x(axes: Any, values: Sequence[float]) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
 
 
-def _fit_y(axes: Any, values: Sequence[float], needed: Sequence[float]) -> tuple[float, float]:
-    """Fits an axis of accuracies to what matters."""
-    low, high = _floor(values, needed), max(values)
-    margin = 0.08 * (high - low) or 1.0
+def _fit_y(axes: Any, values: Sequence[float], needed: Sequence[float] = ()) -> tuple[float, float]:
+    """Fits an axis to its values; one of accuracies to what matters: see `_floor`."""
+    low, high = _floor(values, needed) if needed else min(values, default=0.0), max(values, default=1.0)
+    margin = 0.08 * (high - low) or (1.0 if needed else 0.1 * high or 1.0)
     axes.set_ylim(low - margin, high + margin)
     return low - margin, high + margin
 
@@ -339,13 +313,6 @@ def _floor(values: Sequence[float], needed: Sequence[float]) -> float:
     """Where an axis of accuracies begins, so that a trial far below the others does not press them together."""
     first, third = np.percentile(values, [25, 75])
     return float(max(min(values), min(*needed, first - 1.5 * max(third - first, 1.0))))
-
-
-def _plain_y(axes: Any, values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    margin = 0.08 * (high - low) or 0.1 * high or 1.0
-    axes.set_ylim(low - margin, high + margin)
-    return low - margin, high + margin
 
 
 def _name_points(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:

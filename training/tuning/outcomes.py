@@ -1,4 +1,4 @@
-"""What became of a trial, and what a search is after."""
+"""What became of a trial, what a search is after, and the words for both in reports and tables."""
 
 import dataclasses
 import json
@@ -21,6 +21,9 @@ COSTS = {  # name: (unit, decimals) of what is to be small
 TFLITE_COSTS = ("size_mb", "latency_ms")
 OBJECTIVES = ("accuracy", "loss", *COSTS)
 _FAILED = -2.0
+BOOKKEEPING = "tuner/"
+"""What KerasTuner's Hyperband puts before the names of values that it keeps for itself."""
+BEYOND = "beyond a limit"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,11 @@ class Goal:
             raise ValueError(f"A limit on accuracy must be at most 1. Received: {self.limits['accuracy']}")
 
     @property
+    def name(self) -> str:
+        """What is to be best, in words."""
+        return "accuracy less costs" if self.weights else plain(self.objective)
+
+    @property
     def needs_tflite(self) -> bool:
         """Whether a cost of the TFLite file is asked for."""
         return any(name in TFLITE_COSTS for name in (self.objective, *self.limits, *self.weights))
@@ -132,6 +140,10 @@ class Goal:
             costs = sum(weight * _in_units(name, getattr(outcome, name)) for name, weight in self.weights.items())
             return float(outcome.accuracy or 0.0) - costs
         return -float(_in_units(self.objective, getattr(outcome, self.objective)))
+
+    def figure(self, outcome: Outcome) -> float:
+        """The figure of a completed trial that reports show: accuracy less costs where those are weighed."""
+        return self.value(outcome) if self.objective == "accuracy" else float(getattr(outcome, self.objective))
 
     def score(self, outcome: Outcome) -> float:
         """What the search's oracle is told, the larger the better: every trial has a score, good or not.
@@ -180,3 +192,63 @@ def show(name: str, value: float) -> str:
 def _in_units(name: str, value: float) -> float:
     """Counts in millions; all else is in its unit already."""
     return value / 1e6 if COSTS.get(name, ("",))[0] == "M" else value
+
+
+def searched(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's hyperparameters without what the tuner keeps among them for itself."""
+    return {name: value for name, value in values.items() if not name.startswith(BOOKKEEPING)}
+
+
+def differing(trials: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of the hyperparameters that are not the same in all trials; one that only some trials have is not."""
+    rows = [searched(values) for values in trials]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if len({repr(row[name]) if name in row else None for row in rows}) > 1]
+
+
+def text(value: Any) -> str:
+    """A hyperparameter's value."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Hyperparameters in one line."""
+    return " ".join(f"{name}={text(value)}" for name, value in values.items())
+
+
+def duration(seconds: float) -> str:
+    """A time to three figures or so."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
+
+
+def plain(name: str) -> str:
+    """A figure's name in words: size_mb is size."""
+    words = name.removesuffix("_ms").removesuffix("_mb").replace("_", " ")
+    return words.replace("multiply adds", "multiply-adds")
+
+
+def verdict(goal: Goal, outcome: Outcome) -> str:
+    """What became of a trial, in a word or three."""
+    if outcome.status == "completed" and not goal.meets(outcome):
+        return BEYOND
+    return outcome.status.replace("_", " ")
+
+
+def why(goal: Goal, outcome: Outcome) -> str:
+    """Why a trial does not count, on one line; empty where it does."""
+    reason = goal.violation(outcome)[1] if outcome.status == "completed" else outcome.reason
+    return " ".join(reason.split())
+
+
+def known_costs(outcomes: Sequence[Outcome]) -> list[str]:
+    """The costs that some trial has."""
+    return [cost for cost in COSTS if any(getattr(outcome, cost) is not None for outcome in outcomes)]

@@ -11,9 +11,24 @@ from typing import Any
 from ..files import write_text
 from ..report.page import as_text, render, settings_rows
 from . import figures
-from .outcomes import COSTS, Goal, Outcome, pareto_front, show
+from .outcomes import (
+    BEYOND,
+    COSTS,
+    Goal,
+    Outcome,
+    differing,
+    duration,
+    known_costs,
+    pairs,
+    pareto_front,
+    plain,
+    searched,
+    show,
+    text,
+    verdict,
+    why,
+)
 from .settings import SearchPlan
-from .words import BEYOND, differing, duration, known_costs, pairs, plain, searched, text, verdict, why
 
 REPORT = "report.html"
 LEADERS = 5
@@ -40,7 +55,7 @@ def write_report(
     """
     goal = plan.search.goal
     best = goal.best(outcomes)
-    ranked = sorted(outcomes, key=lambda o: (best is not None and o.trial == best.trial, goal.score(o)), reverse=True)
+    ranked = sorted(outcomes, key=lambda o: (o == best, goal.score(o)), reverse=True)
     completed = [o for o in outcomes if o.status == "completed"]
     varying = differing(o.values for o in outcomes)
     first = searched(outcomes[0].values) if outcomes else {}
@@ -49,7 +64,7 @@ def write_report(
         title=folder.resolve().name,
         plan=plan,
         goal=goal,
-        objective=_aim(goal),
+        objective=goal.name,
         searches=_searches(plan, varying or list(first)),
         limits=_limits(goal),
         tiles=_tiles(goal, outcomes, best),
@@ -83,10 +98,6 @@ def _searches(plan: SearchPlan, names: Sequence[str]) -> str:
     return ", ".join(chosen[:8]) + more
 
 
-def _aim(goal: Goal) -> str:
-    return "accuracy less costs" if goal.weights else plain(goal.objective)
-
-
 def _limits(goal: Goal) -> list[str]:
     """Limits and weights in words."""
     limits = [
@@ -103,8 +114,8 @@ def _limits(goal: Goal) -> list[str]:
 
 def _tiles(goal: Goal, outcomes: Sequence[Outcome], best: Outcome | None) -> list[tuple[str, str]]:
     """What stands out, the best value first, as (figure, caption)."""
-    label = _aim(goal)
-    tiles = [(show(goal.objective, figures.aim(goal, best)) if best else "none", f"best {label}")]
+    label = goal.name
+    tiles = [(show(goal.objective, goal.figure(best)) if best else "none", f"best {label}")]
     if best and label != "accuracy":
         tiles.append((show("accuracy", best.accuracy or 0.0), "its accuracy"))
     counts = Counter(verdict(goal, outcome) for outcome in outcomes)
@@ -142,7 +153,7 @@ def _fronts(goal: Goal, completed: Sequence[Outcome], best: Outcome | None) -> d
         rows.append(
             {
                 "trial": outcome.trial,
-                "best": best is not None and outcome.trial == best.trial,
+                "best": outcome == best,
                 "beyond": not goal.meets(outcome),
                 "accuracy": show("accuracy", outcome.accuracy or 0.0),
                 "costs": [

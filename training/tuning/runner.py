@@ -15,7 +15,6 @@ from ..runs.run import HISTORY
 from . import processes
 from .costs import network_costs
 from .display import Running
-from .failures import death, kernel_kills
 from .hypermodel import RecipeHyperModel
 from .outcomes import Outcome, Status
 from .settings import SearchPlan
@@ -85,7 +84,7 @@ class TrialRunner:
 
     def _supervise(self, folder: Path) -> tuple[Status, str]:
         """Waits for a trial's process; returns why it ended where it does not say so itself."""
-        kills = kernel_kills()
+        kills = processes.kernel_kills()
         limited = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS") if self.threads else ()
         environment = dict.fromkeys(limited, str(self.threads))
         with (folder / LOG).open("ab") as log:
@@ -96,7 +95,7 @@ class TrialRunner:
                 return "out_of_memory", f"A trial may take at most {limit:,} MB. Received: {largest / 1e6:,.0f} MB"
         finally:
             processes.end(process)
-        return death(process.returncode, folder / LOG, kills)
+        return processes.death(process.returncode, folder / LOG, kills)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         """Waits for the end; returns the memory in bytes that the process was ended for, or 0."""

@@ -1,19 +1,14 @@
 """A search: a plan and a folder become trials, a best recipe and a report."""
 
 import dataclasses
-import json
-import os
 import random
-import tempfile
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import grpc
 import keras_tuner
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -24,19 +19,16 @@ from ..runs.history import read_history
 from ..runs.run import HISTORY
 from ..signals import raising_at_sigterm
 from . import cluster
-from .cell import HyperInceptionCell
 from .display import Display
-from .hypermodel import LIMITS, RecipeHyperModel
-from .journal import JOURNAL, Journal
-from .oracles import SCORE, make_oracle, most_trials
-from .outcomes import Goal, Outcome
+from .hypermodel import RecipeHyperModel
+from .oracles import most_trials
+from .outcomes import Outcome
 from .report import write_report
-from .runner import TRIALS, TrialRunner, state
-from .settings import SearchConfig, SearchPlan
-from .space import HyperInception
+from .runner import TRIALS, state
+from .settings import PLAN, SearchConfig, SearchPlan
 from .trial import RUN, Task
 
-PLAN, BEST, LOCK = "search.json", "best.json", ".lock"
+BEST, LOCK = "best.json", ".lock"
 _DRAWS = 200
 _IDLE_SECONDS = 1.0
 _PATIENCE_SECONDS = 600.0
@@ -62,10 +54,7 @@ class Search:
             FileNotFoundError: where there is no search.
             ValueError: where its plan cannot be read.
         """
-        path = Path(folder) / PLAN
-        if not path.is_file():
-            raise FileNotFoundError(f"A search's folder holds {PLAN}. Received: {folder} without it")
-        return cls(Path(folder), SearchPlan.from_json(path.read_text(encoding="utf-8")))
+        return cls(Path(folder), SearchPlan.read(Path(folder)))
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -80,7 +69,7 @@ class Search:
     @cached_property
     def space(self) -> RecipeHyperModel:
         """The space that is searched."""
-        return make_space(self.plan)
+        return self.plan.make_space()
 
     def recipe(self, outcome: Outcome | None = None) -> TrainConfig:
         """Returns the recipe of a trial, by default the best one's, as `train` runs it.
@@ -146,7 +135,7 @@ def tune(
     else:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"A search's folder must be new or empty. Received: {folder}")
-        _check_candidates(make_space(plan))
+        _check_candidates(plan.make_space())
         (folder / TRIALS).mkdir(parents=True, exist_ok=True)
         write_text(folder / PLAN, plan.to_json())
     return _conduct(Search(folder, plan), workers, console or Console())
@@ -170,77 +159,12 @@ def resume_tuning(folder: str | Path, *, workers: int = 1, console: Console | No
     return _conduct(Search.open(folder), workers, console or Console())
 
 
-def make_space(plan: SearchPlan) -> RecipeHyperModel:
-    """Makes the space of a search from its words, such as `alpha=0.25,0.5`.
-
-    Raises:
-        ValueError: for a word that the space does not know.
-    """
-    names, choices = [], {}
-    for word in plan.search.search:
-        name, equals, values = word.partition("=")
-        names.append(name)
-        if equals:
-            choices[name] = [_value(text) for text in values.split(",")]
-    limits = {name: value for name, value in plan.search.goal.limits.items() if name in LIMITS}
-    space: Any = HyperInceptionCell if plan.search.space == "cell" else HyperInception
-    made: RecipeHyperModel = space(plan.recipe, search=names or None, choices=choices, limits=limits)
-    return made
-
-
-def take_part(search: Search, threads: int, show: Callable[[], object]) -> None:
-    """Does this process's part in a search: alone, as the chief who proposes trials, or as a worker who runs them."""
-    space, role = search.space, cluster.role()
-    hp = keras_tuner.HyperParameters()
-    space.declare(hp)
-
-    def outcome_of(trial: str) -> Outcome | None:
-        return Outcome.read(search.folder / TRIALS / trial)
-
-    journal = Journal(search.folder / JOURNAL if role != "worker" else Path(os.devnull))
-    oracle = make_oracle(search.plan, hp, journal, outcome_of)
-    runner = TrialRunner(search.folder, search.plan, space, threads, show)
-    if role == "chief":
-        cluster.check_port()
-    with tempfile.TemporaryDirectory() as scratch:  # KerasTuner's own files: the journal is what is kept
-        tuner = _Tuner(oracle, runner, search.plan.search.goal, scratch)
-        if role != "worker":
-            oracle.repeat()
-        try:
-            tuner.search()
-        except keras_tuner.errors.FatalError as error:
-            raise error.__cause__ or error from None
-        except grpc.RpcError as error:
-            raise ValueError(f"A worker needs its chief. Received: {cluster.address()} ({error})") from None
-
-
-class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
-    def __init__(self, oracle: Any, runner: TrialRunner, goal: Goal, directory: str) -> None:
-        super().__init__(oracle, directory=directory, project_name="search", overwrite=True)
-        self.runner, self.goal, self.idle = runner, goal, False
-
-    def pre_create_trial(self) -> None:
-        if self.idle:  # the chief had nothing to run yet
-            time.sleep(_IDLE_SECONDS)
-        self.idle = True
-
-    def on_trial_begin(self, trial: Any) -> None:  # noqa: ARG002 (KerasTuner fixes the arguments)
-        self.idle = False
-
-    def run_trial(self, trial: Any) -> dict[str, float]:
-        try:
-            outcome = self.runner.run(trial.trial_id, trial.hyperparameters)
-        except Exception as error:  # KerasTuner would take any but its own for a failure of the trial
-            raise keras_tuner.errors.FatalError from error
-        return {SCORE: self.goal.score(outcome)}
-
-
 def _conduct(search: Search, workers: int, console: Console) -> Search:
     if workers < 1:
         raise ValueError(f"workers must be at least 1. Received: {workers}")
     role, plan = cluster.role(), search.plan
     if role == "worker":
-        take_part(search, 0, lambda: None)
+        cluster.take_part(search.folder, plan, search.space, 0, lambda: None)
         return search
     shown = Display(console, plan, most_trials(plan), workers)
     with raising_at_sigterm(), _alone(search.folder), shown as display:
@@ -252,7 +176,7 @@ def _conduct(search: Search, workers: int, console: Console) -> Search:
         if workers > 1 and role == "alone":
             cluster.launch(search.folder, workers, show)
         else:
-            take_part(search, 0, show)
+            cluster.take_part(search.folder, plan, search.space, 0, show)
         show()
     search.write_report()
     if search.best:
@@ -302,13 +226,6 @@ def draw(space: keras_tuner.HyperParameters, seed: int) -> keras_tuner.HyperPara
     return drawn
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
 def _wait_for(folder: Path, plan: SearchPlan) -> None:
     """Waits until the chief has begun the search, and sees whether it is the same."""
     ends = time.monotonic() + _PATIENCE_SECONDS
@@ -316,7 +233,7 @@ def _wait_for(folder: Path, plan: SearchPlan) -> None:
         if time.monotonic() > ends:
             raise ValueError(f"A worker shares its chief's folder. Received: {folder} without {PLAN}")
         time.sleep(_IDLE_SECONDS)
-    found = SearchPlan.from_json((folder / PLAN).read_text(encoding="utf-8"))
+    found = SearchPlan.read(folder)
     if found != plan:
         fields = [
             f.name

@@ -3,10 +3,16 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..config import OptionValue, TrainConfig
 from .outcomes import Goal
+
+if TYPE_CHECKING:
+    from .hypermodel import RecipeHyperModel
+
+PLAN = "search.json"
 
 
 @dataclass(frozen=True)
@@ -80,3 +86,42 @@ class SearchPlan:
             return cls(search, TrainConfig.from_json(json.dumps(content["recipe"])))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"The plan of a search must be whole. Received: {text[:40]!r} ({error})") from None
+
+    @classmethod
+    def read(cls, folder: Path) -> "SearchPlan":
+        """Reads the plan of a search's folder.
+
+        Raises:
+            FileNotFoundError: where there is no search.
+            ValueError: where its plan cannot be read.
+        """
+        if not (folder / PLAN).is_file():
+            raise FileNotFoundError(f"A search's folder holds {PLAN}. Received: {folder} without it")
+        return cls.from_json((folder / PLAN).read_text(encoding="utf-8"))
+
+    def make_space(self) -> "RecipeHyperModel":
+        """Makes the space of the search from its words, such as `alpha=0.25,0.5`.
+
+        Raises:
+            ValueError: for a word that the space does not know.
+        """
+        from .cell import HyperInceptionCell  # these bring Keras; the command reads options without
+        from .hypermodel import LIMITS
+        from .space import HyperInception
+
+        names, choices = [], {}
+        for word in self.search.search:
+            name, equals, values = word.partition("=")
+            names.append(name)
+            if equals:
+                choices[name] = [_value(text) for text in values.split(",")]
+        limits = {name: value for name, value in self.search.goal.limits.items() if name in LIMITS}
+        space = HyperInceptionCell if self.search.space == "cell" else HyperInception
+        return space(self.recipe, search=names or None, choices=choices, limits=limits)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

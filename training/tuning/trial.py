@@ -17,7 +17,7 @@ from typing import Any
 from ..config import TrainConfig
 from ..files import write_text
 from .outcomes import Goal, Outcome, Status
-from .processes import end_with_parent
+from .processes import end_with_parent, failure
 
 TASK, RUN = "trial.json", "run"
 
@@ -80,7 +80,7 @@ def perform(folder: Path) -> Outcome:
     import keras_inception.training as room
 
     from ..runs.run import CONFIG, METRICS
-    from .measure import tflite_costs
+    from .costs import tflite_costs
 
     task = Task.read(folder)
     config = TrainConfig.from_json(task.config)
@@ -130,8 +130,6 @@ def main(folder: Path) -> None:
     from filelock import FileLock
 
     with FileLock(folder / ".lock"):  # the process of a search killed a moment ago may still be ending
-        from .failures import failure
-
         try:
             outcome = perform(folder)
         except Exception as error:
