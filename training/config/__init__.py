@@ -199,6 +199,10 @@ class TrainConfig:
     """Where test images come from, in the same words; empty takes them from `data`."""
     epochs: Annotated[int, Range(1)] = 30
     """Passes over the training images."""
+    patience: Annotated[int, Range(0)] = 0
+    """Training ends early after so many epochs without a better validation cross-entropy; 0: it never does."""
+    min_delta: Annotated[float, Range(0)] = 0.0
+    """An epoch is better, for patience, where it lowers the validation cross-entropy by more than this."""
     seed: Annotated[int, SEED] = 0
     """Seeds the weights, dropout, shuffling and augmentation."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
