@@ -144,6 +144,9 @@ class OptimizerConfig:
     ema_momentum: Annotated[float | None, Range(0, 1)] = None
     """Momentum of a moving average of all weights and batch-norm statistics, which is then validated and kept in their
     place; the Inception papers use 0.9999. None: no average."""
+    layer_decay: Annotated[float, Range(0, 1, open=True)] = 1.0
+    """Each block learns at this share of the rate of the block that follows it, the classifiers at the full rate: 0.65
+    to 0.9 keeps the first blocks of trained weights near what they are; 1: all learn alike."""
     accumulate_steps: Annotated[int, Range(1)] = 1
     """Batches whose gradients are averaged into one update."""
 
