@@ -1,5 +1,6 @@
 """Learning rates that fall from block to block: which block has which, and that an update is what it should be."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
 
     def trainer():
         keras.utils.set_random_seed(0)
-        settings = config(optimizer=optimizer, precision="mixed_float16")
+        settings = dataclasses.replace(config(precision="mixed_float16"), optimizer=optimizer)
         objective = make_objective(settings, 10)
         return make_trainer(settings, build_model(settings, 10), objective, steps_per_epoch=6)
 
@@ -157,9 +158,8 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     folder.write(Place(0, 3), first.state, {})
     folder.newest().read(second.state)
     train_on(second, range(3, 6))
-    for variable, other in zip(
-        whole.variables + whole.optimizer.variables, second.variables + second.optimizer.variables, strict=True
-    ):
+    states = ([*model.variables, *model.optimizer.variables] for model in (whole, second))
+    for variable, other in zip(*states, strict=True):
         np.testing.assert_array_equal(variable.numpy(), other.numpy())
 
 
