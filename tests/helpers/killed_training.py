@@ -1,14 +1,16 @@
 """Trains a tiny network on digits, is killed with SIGKILL again and again, and resumes until it is done.
 
-    python tests/helpers/killed_training.py FOLDER RUNS KILLS
+    python tests/helpers/killed_training.py FOLDER RUNS KILLS [CHANGES]
 
 FOLDER/undisturbed is trained in one go; FOLDER/0, FOLDER/1 and so on are killed KILLS times each, at moments that the
-run's number decides: after a random time, or in the middle of writing a checkpoint. TensorFlow is imported once; every
+run's number decides: after a random time, or in the middle of writing a checkpoint. CHANGES are fields of the
+configuration as JSON. TensorFlow is imported once; every
 attempt is a process of its own, forked before TensorFlow starts its threads. Prints a line an attempt.
 """
 
 import dataclasses
 import io
+import json
 import os
 import random
 import shutil
@@ -30,7 +32,7 @@ from training_helpers import tiny_config
 
 from keras_inception import registry
 from keras_inception.training import resume, train
-from keras_inception.training.config import CheckpointConfig
+from keras_inception.training.config import CheckpointConfig, TrainConfig
 from keras_inception.training.engine import checkpoints
 
 
@@ -109,7 +111,18 @@ def kill_at_random(chosen: random.Random, seconds: float) -> str:
     return f"killed {delay:.2f} s {way}"
 
 
-def attempt(folder: Path, chosen: random.Random | None, seconds: float) -> int:
+def changed(text: str) -> TrainConfig:
+    """The configuration with some fields changed, as JSON tells them."""
+
+    def merge(tree: dict, changes: dict) -> dict:
+        return tree | {
+            name: merge(tree[name], value) if isinstance(value, dict) else value for name, value in changes.items()
+        }
+
+    return TrainConfig.from_json(json.dumps(merge(json.loads(config().to_json()), json.loads(text))))
+
+
+def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, seconds: float) -> int:
     """Trains, or resumes where there is something to resume, in a forked process; returns its wait status."""
     plan = chosen and random.Random(chosen.random())
     child = os.fork()
@@ -121,20 +134,20 @@ def attempt(folder: Path, chosen: random.Random | None, seconds: float) -> int:
         begun = (folder / "config.json").is_file()
         print(f"{folder.name}: {'resume' if begun else 'train'}, {how}", flush=True)
         console = Console(file=io.StringIO())
-        _ = resume(folder, console=console) if begun else train(config(), folder, console=console)
+        _ = resume(folder, console=console) if begun else train(to_train, folder, console=console)
         code = 0
     finally:
         os._exit(code)
 
 
-def main(folder: Path, runs: int, kills: int) -> None:
-    began = time.perf_counter()
-    assert attempt(folder / "undisturbed", None, 0) == 0
+def main(folder: Path, runs: int, kills: int, changes: str = "{}") -> None:
+    began, to_train = time.perf_counter(), changed(changes)
+    assert attempt(folder / "undisturbed", to_train, None, 0) == 0
     seconds = time.perf_counter() - began
     for number in range(runs):
         chosen, killed = random.Random(number), 0
         while True:
-            status = attempt(folder / str(number), chosen if killed < kills else None, seconds)
+            status = attempt(folder / str(number), to_train, chosen if killed < kills else None, seconds)
             if status == 0 and (killed or not kills):
                 break
             if status == 0:  # it was done before its moment came
@@ -148,4 +161,4 @@ def main(folder: Path, runs: int, kills: int) -> None:
 if __name__ == "__main__":
     sys.modules["killed_training"] = sys.modules[__name__]
     with tiny_registered():
-        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

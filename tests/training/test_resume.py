@@ -1,6 +1,5 @@
 """Killed, stopped, out of disk or damaged: a run goes on at its step and ends as if nothing had happened."""
 
-import csv
 import io
 import json
 import os
@@ -9,23 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from killed_training import config, tiny_registered
 from repeats import REPEATS
+from resumed_runs import assert_same, history, train_and_kill
 from rich.console import Console
 
 from keras_inception.cli import main
 from keras_inception.training import CheckpointError, resume, train
 from keras_inception.training.engine import watching
 from keras_inception.training.engine.checkpoints import CheckpointFolder, Place, find_damage
-
-SCRIPT = Path(__file__).parents[1] / "helpers" / "killed_training.py"
-TIMES = {"images_per_second", "seconds"}
 
 
 @pytest.fixture(autouse=True)
@@ -35,64 +30,12 @@ def tiny():
         yield
 
 
-def train_and_kill(folder: Path, runs: int, kills: int) -> str:
-    command = [sys.executable, str(SCRIPT), str(folder), str(runs), str(kills)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    print(result.stdout)
-    return result.stdout
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """A run of 26 steps in 2 epochs, beside three more that were killed once each."""
     folder = tmp_path_factory.mktemp("killed")
     train_and_kill(folder, runs=3, kills=1)
     return folder / "undisturbed"
-
-
-def history(folder: Path) -> list[dict[str, str]]:
-    rows = csv.DictReader((folder / "history.csv").read_text().splitlines())
-    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
-
-
-def logged(folder: Path) -> list[tuple]:
-    """What TensorBoard shows: (part, tag, step, value)."""
-    points = []
-    for file in sorted((folder / "tensorboard").rglob("events.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(file)):
-            for value in event.summary.value:
-                if value.tag.removeprefix("epoch_") not in TIMES:
-                    points.append((file.parent.name, value.tag, event.step, float(tf.make_ndarray(value.tensor))))
-    return sorted(points)
-
-
-def final_state(folder: Path) -> dict[str, np.ndarray]:
-    newest = CheckpointFolder(folder / "checkpoints" / "state", keep=1).newest()
-    reader = tf.train.load_checkpoint(str(newest.folder / "variables"))
-    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    del values["_CHECKPOINTABLE_OBJECT_GRAPH"]  # the names of variables, which count up in a process
-    return values
-
-
-def assert_same(one: Path, other: Path) -> None:
-    """Weights bit for bit, in the files and in the state; histories, logs and choice of the best epoch."""
-    assert history(one) == history(other)
-    assert logged(one) == logged(other)
-    for name in ("best", "last"):
-        first, second = (
-            keras.saving.load_model(run / f"checkpoints/{name}.keras", compile=False) for run in (one, other)
-        )
-        for weight, expected in zip(second.get_weights(), first.get_weights(), strict=True):
-            np.testing.assert_array_equal(weight, expected)
-    states = final_state(one), final_state(other)
-    assert states[0].keys() == states[1].keys()
-    for name, value in states[0].items():
-        np.testing.assert_array_equal(value, states[1][name], err_msg=name)
-    metrics = [json.loads((run / "metrics.json").read_text()) for run in (one, other)]
-    for name in ("best_epoch", "validation_accuracy", "test_accuracy", "test_loss"):
-        assert metrics[0][name] == metrics[1][name]
-    assert not [path for run in (one, other) for path in run.rglob(".*") if path.is_file()]
 
 
 def quiet() -> Console:

@@ -147,6 +147,9 @@ class OptimizerConfig:
     ema_momentum: Annotated[float | None, Range(0, 1)] = None
     """Momentum of a moving average of all weights and batch-norm statistics, which is then validated and kept in their
     place; the Inception papers use 0.9999. None: no average."""
+    layer_decay: Annotated[float, Range(0, 1, open=True)] = 1.0
+    """Each block learns at this share of the rate of the block that follows it, the classifiers at the full rate: 0.65
+    to 0.9 keeps the first blocks of trained weights near what they are; 1: all learn alike."""
     accumulate_steps: Annotated[int, Range(1)] = 1
     """Batches whose gradients are averaged into one update."""
 
@@ -202,6 +205,10 @@ class TrainConfig:
     """Where test images come from, in the same words; empty takes them from `data`."""
     epochs: Annotated[int, Range(1)] = 30
     """Passes over the training images."""
+    patience: Annotated[int, Range(0)] = 0
+    """Training ends early after so many epochs without a better validation cross-entropy; 0: it never does."""
+    min_delta: Annotated[float, Range(0)] = 0.0
+    """An epoch is better, for patience, where it lowers the validation cross-entropy by more than this."""
     seed: Annotated[int, SEED] = 0
     """Seeds the weights, dropout, shuffling and augmentation."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

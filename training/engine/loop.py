@@ -97,7 +97,11 @@ class Training:
         """
         config, splits = self.run.config, self.run.splits
         start = checkpoint.place if checkpoint else Place()
-        steps, record, speed = Steps(self.per_epoch, start), Record(), Speed(self.per_epoch * self.batch_size)
+        steps, record, speed = (
+            Steps(self.per_epoch, start),
+            Record(config.patience, config.min_delta),
+            Speed(self.per_epoch * self.batch_size),
+        )
         progress = ShowProgress(self.console, config.epochs, steps, self.batch_size)
         files = RunFiles(self.run.folder, self.network, record)
         callbacks: list[keras.callbacks.Callback] = [
@@ -141,14 +145,21 @@ class Training:
                     else:
                         fit(start, start.epoch + 1)
                     start = Place(start.epoch + 1)
-                if start.epoch < epochs:
+                if start.epoch < epochs and not record.exhausted:
                     fit(start, epochs)
         finally:
             progress.close()
             files.close()
+        ended = {}
+        if record.exhausted and len(record.rows) < config.epochs:
+            ended = {"ended_early": record.why_ended}
+            self.console.print(
+                f"ended after epoch {len(record.rows)} of {config.epochs}: {record.why_ended}", soft_wrap=True
+            )
         return {
             "parameters": self.network.count_params(),
             "epochs": len(record.rows),
+            **ended,
             "best_epoch": record.best_epoch,
             "validation_accuracy": record.best[VALIDATION_ACCURACY],
             "validation_loss": record.best[record.loss],

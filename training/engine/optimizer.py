@@ -6,7 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..config import OptimizerConfig, ScheduleConfig, TrainConfig
+import keras_inception as ki
+
+from ..config import MAIN_HEAD, OptimizerConfig, ScheduleConfig, TrainConfig
 
 
 @keras.saving.register_keras_serializable(package="keras_inception")
@@ -60,6 +62,62 @@ def make_schedule(settings: ScheduleConfig, peak: float, steps_per_epoch: int, e
     return WarmUp(after, warmup, peak) if warmup else after
 
 
+class LayerwiseRates:
+    """An optimizer whose learning rate is scaled weight by weight, and with it decoupled weight decay.
+
+    The update is scaled, not the gradient: what divides by an average of its size, as RMSprop and Adam do, would undo
+    that. Clipping and every average of gradients see what they would without.
+    """
+
+    shares: dict[int, float]
+    """By the id of each weight, its share of the learning rate."""
+
+    def build(self: Any, variables: list[keras.Variable]) -> None:
+        """Makes the optimizer's variables."""
+        super().build(variables)  # type: ignore[misc]
+        self._share_of = tuple(self.shares[id(variable)] for variable in variables)
+
+    def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Lets a weight decay and then take its step, both at its own rate."""
+        rate = ops.cast(learning_rate, variable.dtype) * self._share_of[self._get_variable_index(variable)]
+        if self.weight_decay and self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * (self.weight_decay * rate))
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Leaves to `update_step` what Keras does for all weights at one rate."""
+
+
+class LayerwiseSGD(LayerwiseRates, keras.optimizers.SGD):
+    """SGD, each weight at its own rate."""
+
+
+class LayerwiseRMSprop(LayerwiseRates, keras.optimizers.RMSprop):
+    """RMSprop, each weight at its own rate."""
+
+
+class LayerwiseAdamW(LayerwiseRates, keras.optimizers.AdamW):
+    """AdamW, each weight at its own rate."""
+
+
+def rate_shares(model: keras.Model, layer_decay: float) -> dict[int, float]:
+    """By the id of each weight, `layer_decay` to the power of its block's distance from the classifiers.
+
+    Blocks are those of `keras-inception summary` that have weights, frozen or not. The last one before the classifier
+    is at distance 1; auxiliary classifiers are as new as the main one, and at 0 with it.
+    """
+    heads = set(model.output) if isinstance(model.output, dict) else {MAIN_HEAD}
+    rows = [
+        (row.name, [w for name in row.layers for w in model.get_layer(name).weights]) for row in ki.block_table(model)
+    ]
+    distance, shares = 0, {}
+    for name, weights in reversed(rows):
+        distance += bool(weights) and name not in heads
+        share = 1.0 if name in heads else layer_decay**distance
+        shares.update({id(weight): share for weight in weights})
+    return shares
+
+
 def make_optimizer(config: TrainConfig, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Makes a run's optimizer.
 
@@ -77,16 +135,22 @@ def make_optimizer(config: TrainConfig, model: keras.Model, steps_per_epoch: int
         "global_clipnorm": settings.clip_norm,
         "gradient_accumulation_steps": settings.accumulate_steps if settings.accumulate_steps > 1 else None,
     }
-    optimizer: keras.optimizers.Optimizer
+    layerwise = settings.layer_decay < 1
+    optimizer: Any
     if settings.name == "sgd":
         nesterov = settings.nesterov and settings.momentum > 0
-        optimizer = keras.optimizers.SGD(momentum=settings.momentum, nesterov=nesterov, **common)
+        kind = LayerwiseSGD if layerwise else keras.optimizers.SGD
+        optimizer = kind(momentum=settings.momentum, nesterov=nesterov, **common)
     elif settings.name == "rmsprop":
         epsilon = 1.0 if settings.epsilon is None else settings.epsilon
-        optimizer = keras.optimizers.RMSprop(rho=settings.rho, momentum=settings.momentum, epsilon=epsilon, **common)
+        kind = LayerwiseRMSprop if layerwise else keras.optimizers.RMSprop
+        optimizer = kind(rho=settings.rho, momentum=settings.momentum, epsilon=epsilon, **common)
     else:
         common["weight_decay"] = common["weight_decay"] or 0.0  # AdamW refuses None
-        optimizer = keras.optimizers.AdamW(epsilon=1e-7 if settings.epsilon is None else settings.epsilon, **common)
+        kind = LayerwiseAdamW if layerwise else keras.optimizers.AdamW
+        optimizer = kind(epsilon=1e-7 if settings.epsilon is None else settings.epsilon, **common)
+    if layerwise:
+        optimizer.shares = rate_shares(model, settings.layer_decay)
     if optimizer.weight_decay:
         decaying = {id(variable) for variable in decayed(model, settings)}
         optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if id(v) not in decaying])

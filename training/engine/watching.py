@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .checkpoints import Place
 
 VALIDATION_ACCURACY, ACCURACY = "val_predictions_accuracy", "predictions_accuracy"
+WAITED = "epochs_without_better"
 IMAGES_NAMED = 16
 
 
@@ -118,18 +119,50 @@ class Speed(keras.callbacks.Callback):
 
 
 class Record(keras.callbacks.Callback):
-    """Remembers each epoch's logs as a row, and the epoch with the lowest validation loss.
+    """Remembers each epoch's logs as a row, and the epoch with the lowest validation loss; ends training without one.
 
     The loss of the predictions alone counts. It moves where the accuracy of a small validation set stands still or
     jumps by luck.
+
+    Args:
+        patience: epochs without a better one after which training ends; 0: it goes on.
+        min_delta: an epoch is better, for patience, where its loss is lower by more than this.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: int = 0, min_delta: float = 0.0) -> None:
         super().__init__()
+        self.patience, self.min_delta = patience, min_delta
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        if self.patience:
+            self.rows[-1][WAITED] = self._goal[1]
+        if self.exhausted:
+            self.model.stop_training = True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience has run out: it follows from the rows alone, so that a resumed run ends where it should."""
+        return bool(self.patience) and self._goal[1] >= self.patience
+
+    @property
+    def why_ended(self) -> str:
+        """Why training has ended before its last epoch."""
+        by = f" by more than {self.min_delta:g}" if self.min_delta else ""
+        epochs = f"{self.patience} epochs" if self.patience > 1 else "1 epoch"
+        return f"validation cross-entropy no better than {self._goal[0]:.4f}{by} for {epochs} (patience)"
+
+    @property
+    def _goal(self) -> tuple[float, int]:
+        """The loss that an epoch must lower, and how many epochs since have not."""
+        goal, waited = math.inf, 0
+        for row in self.rows:
+            if row[self.loss] < goal - self.min_delta:
+                goal, waited = row[self.loss], 0
+            else:
+                waited += 1
+        return goal, waited
 
     @property
     def loss(self) -> str:
