@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .data.arrays import write_arrays
     from .data.packing import pack
     from .data.scanning import Scan, scan
+    from .data.tables import write_frame
     from .evaluation.evaluate import evaluate
     from .evaluation.result import Evaluation
     from .recipes import list_recipes, load_recipe
@@ -38,11 +39,12 @@ _MODULES = {
     "scan": "data.scanning",
     "train": "training",
     "write_arrays": "data.arrays",
+    "write_frame": "data.tables",
 }
 
 __all__ = [
     "CheckpointError", "DivergedError", "Evaluation", "Run", "Scan", "TrainConfig", "evaluate", "list_recipes",
-    "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
+    "load_recipe", "pack", "resume", "scan", "train", "write_arrays", "write_frame",
 ]  # fmt: skip
 
 

@@ -21,24 +21,25 @@ if TYPE_CHECKING:
 
 NAMED = 20
 
-Folder = Positional[Annotated[Path, arg(metavar="FOLDER")]]
+Scanned = Positional[Annotated[str, arg(metavar="FOLDER|DATA")]]
 Data = Positional[Annotated[str, arg(metavar="DATA")]]
 
 
-def scan(folder: Folder, /, large: float = 50.0, json: Json = False) -> int:
+def scan(data: Scanned, /, large: float = 50.0, json: Json = False) -> int:
     """Look for images that training cannot use, or that are not what they seem; exit with 1 where one is an error.
 
     Errors are empty, truncated, damaged, unreadable and unsupported files, a picture in two classes, and a picture in
     two of train, validation and test. All else is noted.
 
     Args:
-        folder: Folder of images, with a sub-folder a class, maybe under train, validation and test; or a packed one.
+        data: Folder of images, with a sub-folder a class, maybe under train, validation and test; or a packed one; or
+            csv:FILE; or several such as folder:A,folder:B.
         large: Megapixels above which an image is noted as large.
         json: Print JSON instead of tables: every file.
     """
     from keras_inception.training.data import scanning as room
 
-    result = room.scan(folder, large_megapixels=large, track=_tracked("looking at images"))
+    result = room.scan(data, large_megapixels=large, track=_tracked("looking at images"))
     if json:
         tables.print_json(result.to_dict())
     else:

@@ -66,7 +66,7 @@ def test_what_is_no_configuration_is_refused_in_one_sentence(text, message):
         ({"epochs": 0}, "epochs must be at least 1. Received: 0"),
         (
             {"data": "imagenet"},
-            "data must be digits or begin with folder:, tfds:, tfrecord:, array:. Received: 'imagenet'",
+            "data must be digits or begin with folder:, csv:, tfds:, hf:, tfrecord:, array:. Received: 'imagenet'",
         ),
         ({"test_data": "digits"}, "test_data must be empty or begin with folder:"),
         ({"model": ModelConfig(channels=4)}, "model.channels must be 1 or 3. Received: 4"),

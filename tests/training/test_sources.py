@@ -1,9 +1,11 @@
-"""The same images from a folder, an array file, TFRecord shards and TFDS are the same batches; weights of samples."""
+"""The same images from folders, tables, arrays, shards, TFDS and Hugging Face are the same batches; their weights."""
 
+import contextlib
 import dataclasses
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from rich.console import Console
 from training_helpers import tiny_config, with_pipeline
 
 from keras_inception.cli import main
-from keras_inception.training import pack, train, write_arrays
+from keras_inception.training import pack, train, write_arrays, write_frame
 from keras_inception.training.config import AugmentConfig
 from keras_inception.training.data.sources import open_splits
 from keras_inception.training.pipeline.preparing import cached, evaluation_batches
@@ -30,7 +32,7 @@ def _home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """24 colourful PNG pictures of three classes, 20x18, to train on and 6 to test on: the same in four sources."""
+    """24 colourful PNG pictures of three classes, 20x18, to train on and 6 to test on: the same in every source."""
     import tensorflow_datasets as tfds
 
     root = tmp_path_factory.mktemp("sources")
@@ -53,10 +55,44 @@ def places(tmp_path_factory):
     test = (pixels["test"], labels["test"])
     array = write_arrays(root / "flowers.npz", pixels["train"], labels["train"], class_names=CLASSES, test=test)
     pack(f"folder:{root / 'folder'}", root / "packed", shuffle_seed=None)
-    return {
+    rows = [
+        (path.relative_to(root).as_posix(), path.parent.name, path.parent.parent.name)
+        for path in sorted((root / "folder").rglob("*.png"))
+    ]
+    lines = ["split;file;class", *(f"{part};{path};{label}" for path, label, part in rows[::-1])]
+    (root / "flowers.csv").write_text("\r\n".join(lines), encoding="utf-8-sig")
+    for path, label, part in rows:  # the first half of each class, and the others
+        half = root / ("a" if int(Path(path).stem) % 8 < 4 else "b") / part / label / Path(path).name
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes((root / path).read_bytes())
+    found = {
         "folder": f"folder:{root / 'folder'}", "array": array, "tfrecord": f"tfrecord:{root / 'packed'}",
-        "tfds": f"tfds:{builder.data_path}",
+        "tfds": f"tfds:{builder.data_path}", "csv": f"csv:{root / 'flowers.csv'}",
+        "folders": f"folder:{root / 'b'},folder:{root / 'a'}",
     }  # fmt: skip
+    with contextlib.suppress(ImportError):
+        import pandas as pd
+
+        frame = pd.DataFrame(rows, columns=["path", "label", "split"]).sample(frac=1, random_state=0)
+        found["frame"] = write_frame(root / "frame.csv", frame, folder=root)
+    with contextlib.suppress(ImportError):
+        import datasets
+
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)})
+        parts = {}
+        for part in ("train", "test"):
+            of_part = [(str(root / path), label) for path, label, its_part in rows if its_part == part]
+            columns = dict(zip(("image", "label"), map(list, zip(*of_part, strict=True)), strict=True))
+            parts[part] = datasets.Dataset.from_dict(columns, features=features)
+        datasets.DatasetDict(parts).save_to_disk(str(root / "hf"))
+        found["hf"] = f"hf:{root / 'hf'}"
+    return found
+
+
+def place_of(places, source):
+    if source not in places:
+        pytest.skip("the extra hf is not installed")
+    return places[source]
 
 
 def config_for(data, **pipeline):
@@ -73,14 +109,39 @@ def from_folder(places):
     return batches_of(config_for(places["folder"], cache_mb=0))
 
 
-@pytest.mark.parametrize("source", ["folder", "array", "tfrecord", "tfds"])
+@pytest.mark.parametrize("source", ["folder", "folders", "csv", "frame", "array", "tfrecord", "tfds", "hf"])
 @pytest.mark.parametrize("cache_mb", [0, 64])
 def test_every_source_gives_the_same_batches_bit_for_bit(places, from_folder, source, cache_mb):
-    found = batches_of(config_for(places[source], cache_mb=cache_mb))
+    found = batches_of(config_for(place_of(places, source), cache_mb=cache_mb))
     assert len(found) == len(from_folder) == 6
     for batch, expected in zip(found, from_folder, strict=True):
         for values, others in zip(batch, expected, strict=True):
             np.testing.assert_array_equal(values, others)
+
+
+@pytest.mark.parametrize("source", ["csv", "frame", "tfrecord"])
+def test_every_source_that_has_weights_gives_the_same_weighted_batches(places, tmp_path, source):
+    root = Path(places["folder"].partition(":")[2])
+    paths = sorted((root / "train").rglob("*.png"))
+    weights = [0.5 + i / 7 for i in range(len(paths))]
+    lines = [f"{path},{path.parent.name},{weight}" for path, weight in zip(paths, weights, strict=True)]
+    data = f"csv:{tmp_path / 'weighted.csv'}"
+    (tmp_path / "weighted.csv").write_text("\n".join(["path,label,weight", *lines[::-1]]))
+    pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
+    labels = np.array([CLASSES.index(path.parent.name) for path in paths])
+    array = write_arrays(tmp_path / "a", pixels, labels, class_names=CLASSES, weights=np.array(weights))
+    if source == "frame":
+        pd = pytest.importorskip("pandas")
+        data = write_frame(tmp_path / "b", pd.DataFrame({"file": paths, "class": labels, "weight": weights}))
+    elif source == "tfrecord":
+        pack(data, tmp_path / "packed", shuffle_seed=None)
+        data = f"tfrecord:{tmp_path / 'packed'}"
+    found, expected = batches_of(config_for(data, cache_mb=0)), batches_of(config_for(array, cache_mb=0))
+    assert len(found) == len(expected) > 0
+    for batch, others in zip(found, expected, strict=True):
+        assert len(batch) == 3
+        for values, other in zip(batch, others, strict=True):
+            np.testing.assert_array_equal(values, other)
 
 
 def test_every_source_gives_the_same_evaluation_images_and_classes(places):

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from keras_inception import get_entry
 
 from ..files import parse_json
-from .rules import POSITIVE, SEED, Range, check
+from .rules import POSITIVE, SEED, Range, check, joined_sources
 from .text import dataclass_from
 
 OptionValue = bool | int | float | str
@@ -200,7 +200,9 @@ class TrainConfig:
     """Name of the recipe that this configuration started from."""
     data: str = "digits"
     """Where images come from: `digits`, `folder:PATH` (class sub-folders, or train/ and validation/ or test/ of
-    those), `tfds:NAME` or `tfds:PATH` of a prepared data set, `tfrecord:PATH` as `pack` writes it, `array:FILE.npz`."""
+    those), `csv:FILE` (columns path and label, maybe split and weight), several of these two joined by commas,
+    `tfds:NAME` or `tfds:PATH` of a prepared data set, `hf:NAME`, `hf:NAME:CONFIG` or `hf:PATH` of Hugging Face
+    datasets, `tfrecord:PATH` as `pack` writes it, `array:FILE.npz`."""
     test_data: str = ""
     """Where test images come from, in the same words; empty takes them from `data`."""
     epochs: Annotated[int, Range(1)] = 30
@@ -262,9 +264,16 @@ class TrainConfig:
         """
 
         def absolute(specification: str) -> str:
-            kind, _, place = specification.partition(":")
-            is_path = place and (kind != "tfds" or prepared_tfds(place) is not None)
-            return f"{kind}:{Path(place).expanduser().resolve()}" if is_path else specification
+            return ",".join(map(absolute_one, joined_sources(specification)))
+
+        def absolute_one(source: str) -> str:
+            kind, _, place = source.partition(":")
+            name = {"tfds": prepared_tfds, "hf": saved_hf}.get(kind)
+            if not place or (name is not None and name(place) is None):
+                return source
+            path = Path(place).expanduser()
+            # A table's images lie beside it, wherever a link of that name leads.
+            return f"{kind}:{path.parent.resolve() / path.name if kind == 'csv' else path.resolve()}"
 
         model = self.model
         if Path(model.weights).expanduser().is_file():  # a folder of the name of a weight set is none
@@ -278,3 +287,10 @@ def prepared_tfds(place: str) -> Path | None:
     """The folder where a TFDS data set lies prepared; None for a name, though any other folder may be called so."""
     folder = Path(place).expanduser()
     return folder if (folder / "dataset_info.json").is_file() else None
+
+
+def saved_hf(place: str) -> Path | None:
+    """The folder where a data set of Hugging Face lies; None for a name, though any other folder may be called so."""
+    folder = Path(place).expanduser()
+    is_saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    return folder if is_saved or place.startswith(("/", "~", "./", "../")) or folder.is_absolute() else None

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-SOURCES = ("folder", "tfds", "tfrecord", "array")
+SOURCES = ("folder", "csv", "tfds", "hf", "tfrecord", "array")
+_JOINABLE = ("folder:", "csv:")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,16 @@ def check(config: Any) -> None:
             f"pipeline.augment.crop_padding must be smaller than model.image_size ({config.model.image_size}). "
             f"Received: {config.pipeline.augment.crop_padding}"
         )
+
+
+def joined_sources(specification: str) -> list[str]:
+    """The sources of a data specification: folders and CSV files may be several, `folder:A,folder:B,csv:C`.
+
+    A comma parts them before the next `folder:` or `csv:` only; any other is one of a path.
+    """
+    if not specification.startswith(_JOINABLE):
+        return [specification]
+    return re.split(rf",(?={'|'.join(_JOINABLE)})", specification)
 
 
 def _ranged(values: Any, path: str) -> Iterator[tuple[str, Any, Range]]:

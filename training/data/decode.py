@@ -116,18 +116,23 @@ _TAIL = 64  # bytes in which a whole file's end is looked for: some writers pad
 _BMP_HEADER, _BMP_BITS = 14, 28
 
 
-def find_bad(paths: Sequence[str], channels: int) -> list[BadFile]:
+def read_file(path: str) -> bytes:
+    """The content of a file."""
+    return Path(path).read_bytes()
+
+
+def find_bad(paths: Sequence[str], channels: int, read: Callable[[str], bytes] = read_file) -> list[BadFile]:
     """Decodes every file once, since a file's name and first bytes tell too little about its end."""
 
     def check(path: str) -> BadFile | None:
-        _, reason = decode(path, channels)
+        _, reason = decode(path, channels, read)
         return BadFile(printable(path), reason) if reason else None
 
     with ThreadPoolExecutor() as pool:
         return [bad for bad in pool.map(check, paths) if bad is not None]
 
 
-def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
+def decode(path: str, channels: int, read: Callable[[str], bytes] = read_file) -> tuple[np.ndarray | None, str]:
     """Decodes a file as training does.
 
     Returns:
@@ -136,7 +141,7 @@ def decode(path: str, channels: int) -> tuple[np.ndarray | None, str]:
     if printable(path) != path:
         return None, BAD_NAME
     try:
-        content = Path(path).read_bytes()
+        content = read(path)
     except OSError:
         return None, UNREADABLE
     if not content:

@@ -1,77 +1,41 @@
 """Folders of images: one sub-folder a class, maybe under train/, validation/ and test/; every file is checked."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ..config import TrainConfig
-from .decode import BadFile, find_bad, is_image_name, printable
-from .images import FileImages, Parts, some
-
-_PART_NAMES = {  # in any case; the first of each is ours, the others are those of other tools
-    "train": ("train", "training"),
-    "validation": ("validation", "val", "valid", "eval", "evaluation"),
-    "test": ("test", "testing"),
-}
+from .decode import is_image_name, printable
+from .images import some
+from .listing import PART_NAMES, Listing, Row
 
 
-def open_folder(place: str, config: TrainConfig, known_bad: Sequence[str] | None, to_train: bool = True) -> Parts:
-    """Opens a folder of images; files that cannot be decoded are left out and named.
+def list_folder(place: str) -> Listing:
+    """Lists the images of a folder: the classes, of which some may be empty, and the parts.
 
-    Args:
-        place: the folder.
-        config: the run's configuration.
-        known_bad: paths that an earlier check found undecodable; the check is not repeated then.
-        to_train: whether classes must be what can be trained on: two at least, and none of them empty.
+    Raises:
+        FileNotFoundError: where there is no such folder.
+        ValueError: where it holds no images, or the parts or the names of its classes are not such.
     """
     root = Path(place).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"A folder of images must exist. Received: {root}")
-    folders = part_folders(root)
-    train_folder = folders["train"]
-    assert train_folder is not None
-    class_names = _class_folders(train_folder)
-    classes: dict[Path, str] = {}
-    paths: dict[str, list[Path]] = {}
-    for part, folder in folders.items():
-        strangers = [name for name in _class_folders(folder) if name not in class_names] if folder else []
-        if strangers:
+    rows: list[Row] = []
+    class_names, places = {}, {}
+    for part, folder in part_folders(root).items():
+        if folder is None:
+            continue
+        names = class_folders(folder)
+        unnamed = [printable(name) for name in names if printable(name) != name]
+        if unnamed:
             raise ValueError(
-                f"The classes of {folder} must be among those of {train_folder}. Received: {some(strangers)}"
+                f"The name of a class folder must be one line of UTF-8. Received: {some(unnamed)} in {folder}"
             )
-        paths[part] = []
-        for name, class_folder in [(name, folder / name) for name in class_names] if folder else []:
-            files = image_files(class_folder)
-            paths[part] += files
-            classes |= dict.fromkeys(files, name)
-    _refuse_unusable(train_folder, class_names, {classes[path] for path in paths["train"]}, to_train)
-
-    every = [str(path) for part in paths.values() for path in part]
-    bad_files = (
-        find_bad(every, config.model.channels) if known_bad is None else [BadFile(path, "") for path in known_bad]
-    )
-    left_out = {file.path for file in bad_files}
-    bad = {path for path in every if printable(path) in left_out}
-    if len(bad) > config.pipeline.max_bad_share * len(every):
-        first = next(file for file in bad_files if file.path in {printable(path) for path in bad})
-        raise ValueError(
-            f"At most {config.pipeline.max_bad_share:.1%} of the images may be undecodable "
-            f"(pipeline.max_bad_share). Received: {len(bad)} of {len(every)} in {root}, the first {first.path}"
-        )
-
-    def images(part: str) -> FileImages | None:
-        good = [path for path in paths[part] if str(path) not in bad]
-        if not good:
-            return None
-        labels = np.array([class_names.index(classes[path]) for path in good], np.int64)
-        return FileImages(config.model.channels, labels, [str(path) for path in good])
-
-    train = images("train")
-    if train is None:
-        raise ValueError(f"A folder must hold images that can be decoded. Received: none in {train_folder}")
-    return Parts(train, images("validation"), images("test"), class_names, bad_files)
+        class_names[part], places[part] = names, str(folder)
+        rows += [Row(str(path), name, part) for name in names for path in image_files(folder / name)]
+        if part == "train" and not rows:
+            raise ValueError(
+                f"A folder of images holds one sub-folder of images a class. Received: no images in {folder}"
+            )
+    return Listing(str(root), rows, class_names, places)
 
 
 def part_folders(root: Path) -> dict[str, Path | None]:
@@ -80,11 +44,11 @@ def part_folders(root: Path) -> dict[str, Path | None]:
     Raises:
         ValueError: where a part is there twice or lacks its train folder, or images lie beside the parts.
     """
-    folders = [root / name for name in _class_folders(root)]
+    folders = [root / name for name in class_folders(root)]
     parts: dict[str, Path | None] = {}
-    for part, names in _PART_NAMES.items():
+    for part, names in PART_NAMES.items():
         # A folder of the name that holds images itself is a class: cars, buses and trains.
-        named = [path for path in folders if path.name.lower() in names and _class_folders(path)]
+        named = [path for path in folders if path.name.lower() in names and class_folders(path)]
         if len(named) > 1:
             raise ValueError(
                 f"A folder has one part for {part}. Received: {some([path.name for path in named])} in {root}"
@@ -116,20 +80,6 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _class_folders(folder: Path) -> list[str]:
+def class_folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, hidden ones left out."""
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _refuse_unusable(folder: Path, class_names: list[str], filled: set[str], to_train: bool) -> None:
-    unnamed = [printable(name) for name in class_names if printable(name) != name]
-    if unnamed:
-        raise ValueError(f"The name of a class folder must be one line of UTF-8. Received: {some(unnamed)} in {folder}")
-    if not filled:
-        raise ValueError(f"A folder of images holds one sub-folder of images a class. Received: no images in {folder}")
-    if not to_train:
-        return
-    if len(class_names) < 2:
-        raise ValueError(f"Training needs at least two classes. Received: one, {class_names[0]!r}, in {folder}")
-    empty = [name for name in class_names if name not in filled]
-    if empty:
-        raise ValueError(f"Every class folder must hold images. Received: none in {some(empty)} of {folder}")

@@ -145,8 +145,7 @@ class FileImages(_Indexed):
     weights: np.ndarray | None = None
 
     def content(self) -> str:
-        sizes = [Path(name).stat().st_size for name in self.names]  # times differ between copies of the same files
-        return hashlib.sha256(repr(sizes).encode()).hexdigest()
+        return _digest_of([Path(name).stat().st_size for name in self.names])
 
     @cached_property
     def paths(self) -> tf.Tensor:
@@ -154,13 +153,50 @@ class FileImages(_Indexed):
         return _host_tensor(np.array(self.names, object))
 
     def decode(self, handle: tf.Tensor) -> tf.Tensor:
-        return decode_bytes(tf.io.read_file(tf.gather(self.paths, handle)), self.channels)
+        return decode_bytes(self.encoded(handle), self.channels)
 
     def decode_window(self, handle: tf.Tensor, window: Window, size: int) -> tf.Tensor:
-        return decode_bytes_window(tf.io.read_file(tf.gather(self.paths, handle)), self.channels, window, size)
+        return decode_bytes_window(self.encoded(handle), self.channels, window, size)
+
+    def encoded(self, handle: tf.Tensor) -> tf.Tensor:
+        """The file of a handle, as it is."""
+        return tf.io.read_file(tf.gather(self.paths, handle))
 
     def subset(self, indices: np.ndarray) -> "FileImages":
         return FileImages(self.channels, *_of(self, indices))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImages(_Indexed):
+    """Images as encoded files that a Python function reads by number, such as the rows of a table of Arrow."""
+
+    read: Callable[[int], bytes]
+    numbers: np.ndarray
+    sizes: np.ndarray
+    """Bytes of each."""
+    channels: int
+    labels: np.ndarray
+    names: list[str]
+    weights: np.ndarray | None = None
+
+    def content(self) -> str:
+        return _digest_of(self.sizes.tolist())
+
+    def encoded(self, handle: tf.Tensor) -> tf.Tensor:
+        """The file of a handle, as it is."""
+        # Said to have no state: tf.data would read such functions one after the other otherwise.
+        content = tf.numpy_function(lambda index: self.read(int(self.numbers[index])), [handle], tf.string, False)
+        return tf.ensure_shape(content, ())
+
+    def decode(self, handle: tf.Tensor) -> tf.Tensor:
+        return decode_bytes(self.encoded(handle), self.channels)
+
+    def decode_window(self, handle: tf.Tensor, window: Window, size: int) -> tf.Tensor:
+        return decode_bytes_window(self.encoded(handle), self.channels, window, size)
+
+    def subset(self, indices: np.ndarray) -> "EncodedImages":
+        numbers, sizes = self.numbers[indices], self.sizes[indices]
+        return EncodedImages(self.read, numbers, sizes, self.channels, *_of(self, indices))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +248,12 @@ class StreamImages:
         return dataclasses.replace(self, positions=self.positions[indices], labels=labels, names=names, weights=weights)
 
 
-AnyImages = ArrayImages | PictureImages | FileImages | StreamImages
+AnyImages = ArrayImages | PictureImages | FileImages | EncodedImages | StreamImages
+
+
+def _digest_of(sizes: list[int]) -> str:
+    """Of the sizes of files: their times differ between copies of the same."""
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()
 
 
 def _of(images: Any, indices: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray | None]:

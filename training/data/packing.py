@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..config import ModelConfig, PipelineConfig, TrainConfig
 from ..files import sha256
-from .images import AnyImages, ArrayImages, FileImages, Parts, PictureImages, StreamImages
+from .images import AnyImages, ArrayImages, EncodedImages, FileImages, Parts, PictureImages, StreamImages
 from .shards import EXAMPLES, FORMAT, INDEX
 from .sources import open_parts
 
@@ -133,8 +133,8 @@ def _encoded(images: AnyImages, shuffle_seed: int | None) -> Iterator[tuple[int,
     """Every image as an encoded file, with its index: files as they are, arrays as PNG."""
 
     def content(handle: tf.Tensor) -> tf.Tensor:
-        if isinstance(images, FileImages):
-            return tf.io.read_file(tf.gather(images.paths, handle))
+        if isinstance(images, FileImages | EncodedImages):
+            return images.encoded(handle)
         if isinstance(images, ArrayImages | PictureImages):
             return tf.io.encode_png(images.decode(handle))
         return handle

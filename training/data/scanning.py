@@ -1,4 +1,4 @@
-"""What is in a folder of images: files that training cannot use, and files that are not what they seem.
+"""What is in folders and tables of images: files that training cannot use, and files that are not what they seem.
 
 Pictures are decoded as training decodes them, so the verdict is training's own; headers are read by Pillow.
 """
@@ -8,14 +8,17 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from ..config.rules import joined_sources
 from . import decode as reading
-from .folders import image_files, part_folders
+from .collection import list_files
+from .folders import class_folders, image_files, part_folders
+from .listing import Row, is_file, twins
 from .shards import INDEX, damaged_shards, read_index
 
 LARGE_MEGAPIXELS = 50.0
@@ -25,6 +28,8 @@ ERRORS = {
     "unreadable": "no image, or a file that may not be read: left out of training",
     "truncated": "images that end too early: left out of training",
     "damaged": "images whose content is broken: left out of training",
+    "missing": "no file, though a table lists it: training refuses to begin",
+    "twins": "class folders whose names differ by case or blanks only: training refuses to begin",
     "unsupported": "images that TensorFlow does not read or reads wrongly: left out of training",
     "conflict": "the same picture in two classes: one of the labels is wrong",
     "overlap": "the same picture in two parts, such as train and validation: results would be too good",
@@ -61,9 +66,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder of images holds."""
+    """What folders or tables of images hold."""
 
     folder: str
+    """What was scanned."""
     files: int
     """Files that call themselves images."""
     usable: int
@@ -71,7 +77,7 @@ class Scan:
     formats: dict[str, int]
     """Usable files by format."""
     per_class: dict[str, int]
-    """Usable files by the folder that they lie in."""
+    """Usable files by the folder that they lie in, or by the class that a table gives them."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -88,7 +94,7 @@ class Scan:
 class _Look:
     """One file, looked at."""
 
-    path: Path
+    row: Row
     findings: list[Finding]
     file_format: str = ""
     pixels: bytes = b""
@@ -98,48 +104,84 @@ class _Look:
 
 
 def scan(
-    folder: str | Path,
+    data: str | Path,
     *,
     large_megapixels: float = LARGE_MEGAPIXELS,
     track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, _: items,
 ) -> Scan:
-    """Looks at every image file below a folder.
+    """Looks at every image file below a folder, or in a table.
 
     Args:
-        folder: folder of images, with a sub-folder a class, maybe under train/, validation/ and test/; or a packed one,
-            whose shards are held against their checksums.
+        data: folder of images, with a sub-folder a class, maybe under train/, validation/ and test/; or a packed one,
+            whose shards are held against their checksums; or, in the words of `TrainConfig.data`, `csv:FILE`, or
+            several of `folder:PATH` and `csv:FILE` joined by commas.
         large_megapixels: images of more pixels are named.
         track: given the looks and their number, yields them; a place for a progress bar.
 
     Raises:
-        FileNotFoundError: where there is no such folder.
-        ValueError: where it holds no image.
+        FileNotFoundError: where there is no such folder or file.
+        ValueError: where it holds no image, or is no table of images.
     """
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise FileNotFoundError(f"A folder of images must exist. Received: {root}")
-    if (root / INDEX).is_file():
+    sources = joined_sources(str(data))
+    kind, _, place = sources[0].partition(":")
+    root = Path(place if kind == "folder" else data).expanduser()
+    if len(sources) == 1 and kind != "csv" and (root / INDEX).is_file():
         return _scan_shards(root)
-    paths = image_files(root)
-    if not paths:
-        raise ValueError(f"A folder to scan must hold images. Received: none below {root}")
+    listed = [_listed(source, alone=len(sources) == 1) for source in sources]
+    rows, findings = [row for some, _ in listed for row in some], [found for _, some in listed for found in some]
     with ThreadPoolExecutor() as pool:
-        looks = list(track(pool.map(lambda path: _look(path, large_megapixels), paths), len(paths)))
+        looks = list(track(pool.map(lambda row: _look(row, large_megapixels), rows), len(rows)))
     usable = [look for look in looks if look.pixels]
     return Scan(
-        str(root),
-        len(paths),
+        str(root) if len(sources) == 1 and kind != "csv" else str(data),
+        len(rows),
         len(usable),
         dict(Counter(look.file_format for look in usable).most_common()),
-        dict(sorted(Counter(str(look.path.parent.relative_to(root)) for look in usable).items())),
-        [finding for look in looks for finding in look.findings] + _repeated(usable, root),
+        dict(sorted(Counter(look.row.where for look in usable).items())),
+        findings + [finding for look in looks for finding in look.findings] + _repeated(usable),
     )
 
 
-def _look(path: Path, large_megapixels: float) -> _Look:
-    pixels, reason = reading.decode(str(path), 3)
+def _listed(source: str, alone: bool) -> tuple[list[Row], list[Finding]]:
+    """The images of one source, with what is to say about all of them; where a row is said to be is its group."""
+    kind, _, place = source.partition(":")
+    if kind == "csv":
+        [listing] = list_files(source)
+        prefix = "" if alone else f"{listing.place}: "
+        parted = len(listing.class_names) > 1
+        return [
+            replace(row, where=f"{prefix}{row.part}/{row.label}" if parted else f"{prefix}{row.label}")
+            for row in listing.rows
+        ], []
+    root = Path(place if kind == "folder" else source).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"A folder of images must exist. Received: {root}")
+    paths = image_files(root)
+    if not paths:
+        raise ValueError(f"A folder to scan must hold images. Received: none below {root}")
+    parts = {part: folder for part, folder in part_folders(root).items() if folder is not None}
+
+    def row(path: Path) -> Row:
+        part = next((part for part, folder in parts.items() if path.is_relative_to(folder)), "")
+        below = path.relative_to(parts.get(part, root)).parts[:-1]
+        where = path.parent.relative_to(root) if alone else path.parent
+        return Row(str(path), below[0] if below else "", part, where=str(where))
+
+    findings = [
+        Finding("twins", str(folder / other), f"as {name}")
+        for folder in parts.values()
+        for name, other in twins(class_folders(folder))
+    ]
+    return [row(path) for path in paths], findings
+
+
+def _look(row: Row, large_megapixels: float) -> _Look:
+    path = Path(row.path)
+    if not is_file(row.path):
+        return _Look(row, [Finding("missing", reading.printable(row.path))])
+    pixels, reason = reading.decode(row.path, 3)
     if pixels is None:
-        return _Look(path, [Finding(_REASONS[reason], reading.printable(str(path)), reason)])
+        return _Look(row, [Finding(_REASONS[reason], reading.printable(row.path), reason)])
     content = path.read_bytes()
     file_format, notes = _header(path, content)
     if pixels.shape[0] * pixels.shape[1] > large_megapixels * 1e6:
@@ -147,7 +189,7 @@ def _look(path: Path, large_megapixels: float) -> _Look:
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     digest.update(pixels.tobytes())
     findings = [Finding(kind, str(path), detail) for kind, detail in notes.items()]
-    return _Look(path, findings, file_format, digest.digest(), hashlib.blake2b(content, digest_size=16).digest())
+    return _Look(row, findings, file_format, digest.digest(), hashlib.blake2b(content, digest_size=16).digest())
 
 
 def _header(path: Path, content: bytes) -> tuple[str, dict[str, str]]:
@@ -172,26 +214,21 @@ def _header(path: Path, content: bytes) -> tuple[str, dict[str, str]]:
     return file_format, notes
 
 
-def _repeated(looks: list[_Look], root: Path) -> list[Finding]:
+def _repeated(looks: list[_Look]) -> list[Finding]:
     """The same picture more than once: across parts, across classes, or within one class."""
-    folders = [folder for folder in part_folders(root).values() if folder is not None]
-
-    def part(path: Path) -> Path:
-        return next((folder for folder in folders if path.is_relative_to(folder)), root)
-
     first: dict[bytes, list[_Look]] = {}
     findings = []
     for look in looks:
         earlier = first.setdefault(look.pixels, [])
         for other in earlier:
-            if part(look.path) != part(other.path):
+            if look.row.part != other.row.part:
                 kind = "overlap"
-            elif look.path.parent != other.path.parent:
+            elif look.row.label != other.row.label:
                 kind = "conflict"
             else:
                 kind = "duplicate"
             what = "the same file as" if look.content == other.content else "the same pixels as"
-            findings.append(Finding(kind, str(look.path), f"{what} {other.path}"))
+            findings.append(Finding(kind, look.row.path, f"{what} {other.row.path}"))
             break  # one line a file: of many equal ones, each names the first
         earlier.append(look)
     return findings

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..config import TrainConfig
 from .arrays import open_arrays, open_digits
+from .collection import open_files
 from .decode import BadFile
-from .folders import open_folder
+from .hf import open_hf
 from .images import AnyImages, Parts, some
 from .shards import open_shards
 from .tfds import open_tfds
@@ -37,7 +38,7 @@ class Splits:
         return images
 
     def describe(self, split: str) -> dict[str, Any]:
-        """Counts a split and fingerprints names and content, so that a run notices when its data has changed."""
+        """Counts a split and fingerprints names, content and weights, so that a run notices changed data."""
         return describe(self[split], self.class_names)
 
 
@@ -99,7 +100,7 @@ def open_labelled(
 
 
 def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
-    """Counts a split and fingerprints names and content, so that a run notices when its data has changed."""
+    """Counts a split and fingerprints names, content and weights, so that a run notices changed data."""
     digest = hashlib.blake2b(digest_size=16)
     for name, label in zip(images.names, images.labels, strict=True):
         digest.update(f"{Path(name).name}\0{label}\n".encode())
@@ -109,6 +110,7 @@ def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
         "per_class": {name: int(count) for name, count in zip(class_names, counts, strict=True)},
         "fingerprint": digest.hexdigest(),
         "content": images.content(),
+        "weights": "" if images.weights is None else hashlib.sha256(images.weights.tobytes()).hexdigest(),
     }
 
 
@@ -126,8 +128,10 @@ def open_parts(
             class_names = [str(digit) for digit in range(10)]
             train, test = _split_off(digits, _DIGITS_TEST_COUNT, config.pipeline.split_seed, class_names)
             return Parts(train, None, test, class_names, [])
-        case "folder":
-            return open_folder(place, config, known_bad, to_train)
+        case "folder" | "csv":
+            return open_files(specification, config, known_bad, to_train)
+        case "hf":
+            return open_hf(place, config, known_bad, to_train)
         case "tfds":
             return open_tfds(place, config)
         case "tfrecord":

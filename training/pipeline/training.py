@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
-from ..data.images import AnyImages, StreamImages
+from ..data.images import AnyImages, EncodedImages, StreamImages
 from ..data.order import Order, shuffled, stateless_seed, uniforms
 from .augment import crop_window, draws_needed, randaugment_draws, varies_batches, vary
 from .preparing import _finish, _parallel, _to_pixels, cached, is_prepared, prepare
@@ -141,9 +141,9 @@ def _distributed(batches: tf.data.Dataset, images: AnyImages, config: TrainConfi
 
     A batch is what it would be here; with several workers, batches may change places.
     """
-    if isinstance(images, StreamImages):
+    if isinstance(images, StreamImages | EncodedImages):
         raise ValueError(
-            "pipeline.service needs images that are addressed by index: digits, folder or array. "
+            "pipeline.service needs images that are addressed by index: digits, folder, csv or array. "
             f"Received: {config.data}"
         )
     service = tf.data.experimental.service

@@ -90,15 +90,15 @@ class Run:
         try:
             recorded = self.read_json(DATA)["splits"]
             described = {
-                split: (recorded[split]["fingerprint"], recorded[split].get("content"), recorded[split]["images"])
-                for split in SPLITS
+                split: (recorded[split]["fingerprint"], recorded[split]["images"], recorded[split]) for split in SPLITS
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{DATA} must describe a run's splits. Received: {self.folder / DATA}") from error
-        for split, (fingerprint, content, images) in described.items():
+        for split, (fingerprint, images, more) in described.items():
             now = splits.describe(split)
             # Older runs recorded names and labels alone.
-            if now["fingerprint"] != fingerprint or content not in (None, now["content"]):
+            same = all(more.get(what) in (None, now[what]) for what in ("content", "weights"))
+            if now["fingerprint"] != fingerprint or not same:
                 raise ValueError(
                     f"A run's data must be what it was trained on. Received: {now['images']} {split} images in "
                     f"{self.config.data} that differ from the {images} recorded in {self.folder / DATA}"
