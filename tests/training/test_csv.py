@@ -1,8 +1,7 @@
-"""Tables of images: CSV files as people have them, data frames, several sources as one, and what is refused."""
+"""Tables of images: CSV files as people have them, data frames, and several sources as one."""
 
 import dataclasses
 import io
-import json
 import os
 import shutil
 from pathlib import Path
@@ -10,45 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from training_helpers import tiny_config, with_pipeline, write_digits
+from table_helpers import DIGITS, PATHS, SPLIT, parts_of, table, write
+from training_helpers import tiny_config, with_pipeline
 
 from keras_inception.cli import main
 from keras_inception.training import Run, evaluate, pack, resume, scan, train, write_frame
 from keras_inception.training.data.sources import open_labelled, open_splits
-
-PATHS = [f"digit_{label}/{number:03}.png" for label in range(3) for number in range(8)]
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory) -> Path:
-    return write_digits(tmp_path_factory.mktemp("photos"))
-
-
-@pytest.fixture
-def here(photos, tmp_path) -> Path:
-    """A folder of 24 images of three classes, of one's own: hard links cost nothing."""
-    shutil.copytree(photos, tmp_path / "photos", copy_function=os.link)
-    return tmp_path / "photos"
-
-
-def write(place: Path, text: str | bytes, name: str = "photos.csv") -> str:
-    (place / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return f"csv:{place / name}"
-
-
-def table(rows=None, header: str = "path,label", separator: str = ",", end: str = "\n") -> str:
-    rows = [(path, path.split("/")[0]) for path in PATHS] if rows is None else rows
-    return end.join([header, *(separator.join(map(str, row)) for row in rows)]) + end
-
-
-def parts_of(splits) -> dict[str, list[tuple[str, str]]]:
-    return {
-        part: [
-            (Path(name).name, splits.class_names[label])
-            for name, label in zip(splits[part].names, splits[part].labels, strict=True)
-        ]
-        for part in ("train", "validation", "test")
-    }
 
 
 def test_a_table_is_split_like_the_folder_that_it_lists_whatever_the_order_of_its_rows(here):
@@ -149,188 +115,6 @@ def test_undecodable_files_of_a_table_are_set_aside_as_a_folders_are(here):
     assert again.train.names == splits.train.names
     with pytest.raises(ValueError, match="Every image of a table must be a file"):
         open_splits(tiny_config(data))
-
-
-DIGITS = [(path, path.split("/")[0]) for path in PATHS]
-SPLIT = [(path, label, "test" if path.endswith("007.png") else "train") for path, label in DIGITS]
-MALFORMED = {
-    "empty": (b"", "The header of a table must name a column path .* Received: no line in"),
-    "blank": (b"\n \r\n", "Received: no line in"),
-    "a BOM alone": (b"\xef\xbb\xbf", "Received: no line in"),
-    "a header alone": ("path,label\n", "A table must list images below its header. Received: none in"),
-    "a header over cleared rows": ("path,label\n,\n , \n", "must list images below its header. Received: none in"),
-    "no header": (table(header=""), "must name a column path .* Received: 'digit_0/000.png', 'digit_0' in"),
-    "headerless, of AutoML": (
-        table([("TRAINING", *row) for row in DIGITS], ""),
-        "The header of a table must name a column path .*label.* Received: 'TRAINING', 'digit_0/000.png', 'digit_0' in",
-    ),
-    "no path": (table(header="picture,label"), "must name a column path .* Received: 'picture', 'label' in"),
-    "no label": (table(header="path,breed"), "a column label .* Received: 'path', 'breed' in"),
-    "unknown columns alone": (
-        table([(1, 2, 3, 4, 5)] * 3, "a,b,c,d,e"),
-        "Received: 'a', 'b', 'c' and 2 more in",
-    ),
-    "two labels": (
-        table([(*row, 1) for row in DIGITS], "path,label,Label"),
-        "one column for the label. Received: 'label', 'Label'",
-    ),
-    "two paths": (
-        table([(*row, 1) for row in DIGITS], "file,class,image"),
-        "one column for the path. Received: 'file', 'image'",
-    ),
-    "several labels": (
-        table(header="path,labels"),
-        "one label, .* several labels .* not trained yet. Received: the column 'labels'",
-    ),
-    "an open quote": (
-        table([*DIGITS[:3], ('"digit_0/003.png', "digit_0"), *DIGITS[4:]]),
-        "every quote closed. Received: line 5 of",
-    ),
-    "an open quote at the end": (table()[:-8] + '"digit_2', "every quote closed. Received: line 25 of"),
-    "text behind a quote": (table([*DIGITS, ('"a"b.png', "digit_0")]), "every quote closed. Received: line 26 of"),
-    "a row too short": (
-        table([DIGITS[0], ("digit_0/001.png",), *DIGITS[2:]]),
-        r"as many cells as the header \(2\). Received: line 3 with 1 in",
-    ),
-    "rows too long": (
-        table([(*row, "x") if i % 2 else row for i, row in enumerate(DIGITS)]),
-        "Received: line 3 with 3, line 5 with 3, line 7 with 3 and 9 more in",
-    ),
-    "an unquoted comma": (table([("a, b.png", "digit_0"), *DIGITS]), r"as the header \(2\). Received: line 2 with 3"),
-    "another separator": (
-        table(separator=" | ", header="path | label"),
-        "must name a column path .* Received: 'path | label' in",
-    ),
-    "a NUL": (
-        table().encode()[:60] + b"\0" + table().encode()[60:],
-        r"must be text in UTF-8. Received: a NUL in line 4, ",
-    ),
-    "UTF-16": (table().encode("utf-16"), "must be text in UTF-8. Received: UTF-16, "),
-    "UTF-16 without a BOM": (table().encode("utf-16-le"), "must be text in UTF-8. Received: a NUL in line 1, "),
-    "Latin-1": (
-        table([*DIGITS[:2], ("digit_0/é.png", "x")]).encode("latin-1"),
-        "UTF-8. Received: other bytes in line 4, ",
-    ),
-    "a spreadsheet": (b"PK\x03\x04\x14\x00", "UTF-8. Received: a spreadsheet or an archive, to be saved as CSV, "),
-    "an old spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\xb1", "UTF-8. Received: a spreadsheet or an archive"),
-    "an image": (b"\x89PNG\r\n\x1a\n\0\0", "must be text in UTF-8. Received: other bytes in line 1, "),
-    "JSON": (
-        json.dumps([{"path": p, "label": "x"} for p in PATHS], indent=1),
-        r"must name a column path .* Received: '\[' in",
-    ),
-    "a page": ("<!DOCTYPE html>\n<p>404</p>\n", "must name a column path .* Received: '<!DOCTYPE html>' in"),
-    "a huge cell": (table([("x" * 200_000, "digit_0"), *DIGITS]), "Received: line 2 of .*field larger"),
-    "a huge header": ("x" * 300_000, "Received: line 1 of .*field larger"),
-    "a long path": (
-        table([("x" * 20_000 + ".png", "digit_0"), *DIGITS]),
-        "must be a file. Received: line 2 '.*…x*.png', of 25",
-    ),
-    "an empty path": (
-        table([*DIGITS[:4], ("", "digit_0"), *DIGITS[5:]]),
-        "must have a path. Received: line 6 with '' in",
-    ),
-    "a path of blanks": (table([("  ", "digit_0"), *DIGITS]), "must have a path. Received: line 2 with"),
-    "an empty label": (
-        table([*DIGITS[:4], (PATHS[4], ""), *DIGITS[5:]]),
-        "must have a label .* Received: line 6 with '' in",
-    ),
-    "empty labels": (
-        table([(path, "") for path in PATHS]),
-        "label .* Received: line 2 with '', line 3 with '', line 4 with '' and 21 more in",
-    ),
-    "a label of two lines": (
-        table([*DIGITS[1:], (PATHS[0], '"a\nb"')]),
-        r"label of one line. Received: line 25 with 'a\\nb' in",
-    ),
-    "a missing file": (
-        table([*DIGITS[:4], ("digit_0/404.png", "digit_0"), *DIGITS[5:]]),
-        "must be a file. Received: line 6 '.*/photos/digit_0/404.png', of 24 images in",
-    ),
-    "names without their ending": (
-        table([(path[:-4], label) for path, label in DIGITS], "id,label"),
-        "must be a file. Received: line 2 '.*/digit_0/000', though there is '000.png', line 3 .* and 21 more, of 24 images",
-    ),
-    "a path that is a folder": (
-        table([*DIGITS, ("digit_0", "digit_0")]),
-        "Received: line 26 '.*/digit_0', a folder, of 25",
-    ),
-    "a path of the web": (
-        table([("https://x.org/a.png", "a"), *DIGITS]),
-        "must be a file. Received: line 2 '.*x.org/a.png', of",
-    ),
-    "an unknown split": (
-        table([*SPLIT[:2], (*DIGITS[2], "holdout"), *SPLIT[3:]], "path,label,split"),
-        "A split must be train, validation or test. Received: line 4 with 'holdout' in",
-    ),
-    "an empty split": (
-        table([*SPLIT[:2], (*DIGITS[2], ""), *SPLIT[3:]], "path,label,split"),
-        "Received: line 4 with '' in",
-    ),
-    "no split to train on": (
-        table([(*row, "test") for row in DIGITS], "path,label,split"),
-        "must be listed to train on. Received: test in",
-    ),
-    "a class that is tested alone": (
-        table([*SPLIT[:-1], (PATHS[-1], "digit_9", "test")], "path,label,split"),
-        "classes of test in .* must be among those of train in .* Received: 'digit_9'",
-    ),
-    **{
-        f"the weight {text!r}": (
-            table([(*row, 1) for row in DIGITS[:-1]] + [(*DIGITS[-1], text)], "path,label,weight"),
-            f"A weight must be a number of at least 0. Received: line 25 with '{text}' in",
-        )
-        for text in ("heavy", "", "-1", "nan", "inf", "1e999")
-    },
-    "weights of nothing": (
-        table([(*row, 0) for row in DIGITS], "path,label,weight"),
-        "must weigh more than 0. Received: none of 24 in",
-    ),
-    "one class": (table([(path, "digit") for path in PATHS]), "at least two classes. Received: one, 'digit', in"),
-    "too few images": (
-        table(DIGITS[:9]),
-        "Every class needs at least 3 readable images .* Received: 1 in class 'digit_1'",
-    ),
-    "the same path in two splits": (
-        table([*SPLIT, (*DIGITS[0], "test")], "path,label,split"),
-        r"must belong to one split. Received: '.*/digit_0/000.png' in train \(line 2\) and in test \(line 26\) in",
-    ),
-    "the same path with two labels": (
-        table([*DIGITS, (f"./{PATHS[0]}", "digit_1")]),
-        r"several labels an image are not trained yet. Received: '.*000.png' as 'digit_0' \(line 2\) and as 'digit_1' \(line 26\)",
-    ),
-    "the same path twice": (
-        table([*DIGITS, DIGITS[5]]),
-        r"listed once, .* Received: '.*005.png' first \(line 7\) and again \(line 26\) in",
-    ),
-    "every path twice": (table(DIGITS * 2), "must be listed once, .* and 21 more in"),
-    "labels that differ by case": (
-        table([(path, "Digit_1" if i == 8 else label) for i, (path, label) in enumerate(DIGITS)]),
-        r"differ by more than case and blanks. Received: 'Digit_1' \(line 10\) and 'digit_1' \(line 11\) in",
-    ),
-    "labels that differ by a blank": (
-        table([(path, f"{label} " if i == 8 else label) for i, (path, label) in enumerate(DIGITS)]),
-        r"Received: 'digit_1' \(line 11\) and 'digit_1 ' \(line 10\) in",
-    ),
-    "labels that differ by how an accent is written": (
-        table([(path, ["n\u00e9", "ne\u0301"][i % 2]) for i, path in enumerate(PATHS)]),
-        "Received: 'ne\u0301' .line 3. and 'n\u00e9' .line 2.",
-    ),
-    "measurements": (
-        table([(path, i / 7 + 0.01) for i, path in enumerate(PATHS)]),
-        "A label must name a class, .* Received: 24 different numbers for 24 images, such as 0.01, in",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_table_is_refused_in_one_sentence_that_names_the_line(here, case):
-    text, message = MALFORMED[case]
-    data = write(here, text)
-    with pytest.raises(ValueError, match=message) as caught:
-        open_splits(tiny_config(data))
-    sentence = str(caught.value)
-    assert "\n" not in sentence and len(sentence) < 1000
-    assert str(here / "photos.csv") in sentence or "Every class needs" in sentence
 
 
 def test_what_is_no_file_is_refused(here):
@@ -447,6 +231,7 @@ def test_one_class_in_nested_folders_is_no_conflict(here):
     assert found.kind == "duplicate"
 
 
+@pytest.mark.slow
 def test_a_run_notices_that_its_table_has_changed_or_is_gone(here, tmp_path, monkeypatch):
     monkeypatch.chdir(here)
     rows = [(*row, 1 + i % 2) for i, row in enumerate(DIGITS)]
@@ -543,119 +328,7 @@ class TestFrames:
             write_frame(tmp_path / "photos.csv", DIGITS)
 
 
-class TestHuggingFace:
-    @pytest.fixture
-    def datasets(self, tmp_path, monkeypatch):
-        datasets = pytest.importorskip("datasets", reason="the extra hf is not installed")
-        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-        return datasets
-
-    @pytest.fixture
-    def saved(self, datasets, here, tmp_path):
-        """A function that saves rows of (path, class) with further splits and columns, and returns the place."""
-
-        def save(rows=DIGITS, features=None, **parts):
-            names = ["digit_0", "digit_1", "digit_2"]
-            features = features or {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}
-
-            def part(rows):
-                columns = {"image": [str(here / path) for path, _ in rows], "label": [label for _, label in rows]}
-                values = dict(zip(features, columns.values(), strict=True))
-                return datasets.Dataset.from_dict(values, features=datasets.Features(features))
-
-            made = part(rows) if not parts else datasets.DatasetDict({name: part(rows) for name, rows in parts.items()})
-            place = tmp_path / "saved"
-            shutil.rmtree(place, ignore_errors=True)
-            made.save_to_disk(str(place))
-            return f"hf:{place}"
-
-        return save
-
-    def test_columns_are_found_by_their_types_and_splits_by_their_names(self, datasets, saved, here):
-        features = {"picture": datasets.Image(), "digit": datasets.ClassLabel(names=["digit_0", "digit_1", "digit_2"])}
-        rows = {"train": DIGITS, "dev": DIGITS[::4], "extra": DIGITS[:1]}
-        splits = open_splits(tiny_config(saved(features=features, **rows)))
-        assert [len(splits[part].labels) for part in ("train", "validation", "test")] == [21, 3, 6]
-        assert splits.class_names == ["digit_0", "digit_1", "digit_2"]
-        single = open_splits(tiny_config(saved()))
-        assert parts_of(single) == parts_of(open_splits(tiny_config(f"folder:{here}")))
-        for part in ("train", "validation", "test"):
-            assert single.describe(part) == open_splits(tiny_config(f"folder:{here}")).describe(part)
-
-    def test_a_folder_of_images_is_read_by_the_library(self, datasets, here, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        config = tiny_config("hf:./photos").with_absolute_paths()
-        assert config.data == f"hf:{here}"
-        assert parts_of(open_splits(config)) == parts_of(open_splits(tiny_config(f"folder:{here}")))
-
-    def test_damaged_and_unlabelled_images_are_set_aside(self, saved, here):
-        (here / PATHS[3]).write_bytes(b"no image")
-        config = with_pipeline(
-            tiny_config(saved(train=DIGITS, test=[(path, -1) for path in PATHS[:3]])), max_bad_share=0.1
-        )
-        splits = open_splits(config)
-        assert [(Path(bad.path).name, bad.reason) for bad in splits.bad_files] == [
-            ("003.png", "not a JPEG, PNG, GIF, BMP or WebP image")
-        ]
-        assert sum(len(splits[part].labels) for part in ("train", "validation", "test")) == 23
-        again = open_splits(config, known_bad=[bad.path for bad in splits.bad_files])
-        assert again.train.names == splits.train.names
-        with pytest.raises(ValueError, match="At most 1.0% .* Received: 1 of 24 in"):
-            open_splits(with_pipeline(config, max_bad_share=0.01))
-
-    def test_what_cannot_be_trained_on_is_refused(self, datasets, saved, tmp_path, monkeypatch):
-        image, names = datasets.Image(), datasets.ClassLabel(names=["digit_0", "digit_1", "digit_2"])
-        for data, message in (
-            (
-                {"features": {"image": image, "text": datasets.Value("string")}},
-                "one column of the type ClassLabel, .* none in",
-            ),
-            (
-                {"features": {"file": datasets.Value("string"), "label": names}},
-                "one column of the type Image, .* none in",
-            ),
-            ({"test": DIGITS, "val": DIGITS}, "must have a split named train. Received: .*'test', 'validation'"),
-            ({"train": DIGITS, "val": DIGITS, "dev": DIGITS}, "one split for validation. Received: another, 'dev'"),
-            ({"rows": [*DIGITS, (PATHS[0], -1)]}, "every image .* 3 classes and 1 images without one"),
-        ):
-            with pytest.raises(ValueError, match=message) as caught:
-                open_splits(tiny_config(saved(**data)))
-            assert "\n" not in str(caught.value)
-        with pytest.raises(FileNotFoundError, match="hf:PATH must name a folder. Received: "):
-            open_splits(tiny_config(f"hf:{tmp_path / 'absent'}"))
-        asked = []
-
-        def load(*place):
-            asked.append(place)
-            raise ConnectionError("no hub\nat all")
-
-        monkeypatch.setattr(datasets, "load_dataset", load)
-        for place in ("someone/flowers", "someone/flowers:small"):
-            with pytest.raises(ValueError, match=rf"the library datasets can load. Received: '{place}' \(no hub\)"):
-                open_splits(tiny_config(f"hf:{place}"))
-        assert asked == [("someone/flowers", None), ("someone/flowers", "small")]
-
-    def test_a_run_is_trained_resumed_and_packed(self, saved, tmp_path):
-        config = with_pipeline(tiny_config(saved(), epochs=2), cache_mb=0)
-        train(config, tmp_path / "run", stop_after=1, console=Console(file=io.StringIO()))
-        run = resume(tmp_path / "run", console=Console(file=io.StringIO()))
-        assert (run.folder / "report.html").is_file()
-        pack(config.data, tmp_path / "packed", shuffle_seed=None)
-        packed = open_splits(tiny_config(f"tfrecord:{tmp_path / 'packed'}"))
-        assert parts_of(packed) == parts_of(run.splits)
-        saved([(path, "digit_0" if path == PATHS[-1] else label) for path, label in DIGITS])
-        with pytest.raises(ValueError, match="A run's data must be what it was trained on"):
-            Run.open(run.folder).splits  # noqa: B018
-        with pytest.raises(ValueError, match="service needs images that are addressed by index"):
-            train(with_pipeline(config, service="grpc://localhost:1"), tmp_path / "other", console=Console(quiet=True))
-
-
-def test_without_the_library_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(ImportError, match=r"pip install 'keras-inception\[hf\]'"):
-        open_splits(tiny_config("hf:beans"))
-
-
+@pytest.mark.slow
 def test_the_command_trains_on_a_table(here, tmp_path, capsys):
     data = write(here, table(header="image;class", separator=";", end="\r\n"))
     overrides = ["--epochs", "1", "--model.alpha", "0.1", "--model.image-size", "12", "--pipeline.batch-size", "8"]
