@@ -15,17 +15,11 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from peers import THEIRS
 
 import keras_inception as ki
 
 ROUNDS = 7
-THEIRS = {
-    "inception_v3": keras.applications.InceptionV3,
-    "inception_resnet_v2": keras.applications.InceptionResNetV2,
-    "xception": keras.applications.Xception,
-    "mobilenet_v1": keras.applications.MobileNet,
-    "mobilenet_v2": keras.applications.MobileNetV2,
-}
 
 
 def seconds(build: Callable[..., keras.Model]) -> tuple[float, float]:

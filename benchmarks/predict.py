@@ -9,33 +9,24 @@ model at 5 times the Predictor's time for one picture, and the compiled graph at
 
 import argparse
 import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
 import numpy as np
 import tensorflow as tf
+from peers import THEIRS, give_weights
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception import weights
-
-THEIRS = {
-    "inception_v3": keras.applications.InceptionV3,
-    "inception_resnet_v2": keras.applications.InceptionResNetV2,
-    "xception": keras.applications.Xception,
-}
 
 
 def contestants(name: str, size: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Functions from uint8 pixels to probabilities, on the same weights."""
     theirs = THEIRS[name](weights=None, input_shape=(size, size, 3), classes=1000)
     ours = ki.create_model(name, input_shape=(size, size, 3), include_preprocessing=True)
-    same_weights(theirs, ours)
+    give_weights(theirs, ours)
     predictor = kt.Predictor(ours)
     graph = tf.function(lambda images: theirs(images, training=False), autograph=False)
 
@@ -48,14 +39,6 @@ def contestants(name: str, size: int) -> dict[str, Callable[[np.ndarray], np.nda
         "model(x)": lambda images: theirs(scaled(images), training=False).numpy(),
         "compiled graph": lambda images: graph(tf.constant(scaled(images))).numpy(),
     }
-
-
-def same_weights(theirs: keras.Model, ours: keras.Model) -> None:
-    """Gives our network theirs' weights, through a file as keras.applications publishes it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "theirs.weights.h5"
-        theirs.save_weights(path)
-        weights.load_weights(ours, path)
 
 
 def main() -> None:

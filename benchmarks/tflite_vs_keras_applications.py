@@ -26,39 +26,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from peers import THEIRS, give_weights
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception import weights
 from keras_inception.tflite.errors import quiet
 from keras_inception.tflite.running.litert import LiteRTModel, cores
 from keras_inception.tflite.running.timing import interleaved
 
-NETWORKS = {
-    "inception_v3": (keras.applications.InceptionV3, 299),
-    "inception_resnet_v2": (keras.applications.InceptionResNetV2, 299),
-    "xception": (keras.applications.Xception, 299),
-    "mobilenet_v1": (keras.applications.MobileNet, 224),
-    "mobilenet_v2": (keras.applications.MobileNetV2, 224),
-}
 MODES = ("float32", "float16", "dynamic", "int8")
 CALIBRATION_IMAGES = 16
 
 
 def pair(name: str) -> tuple[keras.Model, keras.Model, int]:
     """Both networks, with the same weights and batch norms that have seen pictures."""
-    builder, size = NETWORKS[name]
+    size = ki.get_entry(name).input_size
     keras.utils.set_random_seed(0)
-    theirs = builder(weights=None, classes=1000)
+    theirs = THEIRS[name](weights=None, classes=1000)
     ours = ki.create_model(name, include_preprocessing=True)
     for layer in theirs.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     theirs(ki.preprocess_input(photographs(16, size), name), training=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "theirs.weights.h5"
-        theirs.save_weights(path)
-        weights.load_weights(ours, path)
+    give_weights(theirs, ours)
     return theirs, ours, size
 
 
@@ -113,7 +103,7 @@ class Theirs:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("networks", nargs="*", default=list(THEIRS))
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()

@@ -28,16 +28,10 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import keras
 import numpy as np
+from peers import THEIRS
 
 import keras_inception as ki
 
-THEIRS = {
-    "inception_v3": "InceptionV3",
-    "inception_resnet_v2": "InceptionResNetV2",
-    "xception": "Xception",
-    "mobilenet_v1": "MobileNet",
-    "mobilenet_v2": "MobileNetV2",
-}
 TIMM = {
     "inception_v3": "inception_v3",
     "inception_v4": "inception_v4",
@@ -96,7 +90,7 @@ def ours(name: str, size: int, count: int, precision: str, xla: bool) -> Step:
 
 
 def theirs(name: str, size: int, count: int, *_: object) -> Step:
-    model = getattr(keras.applications, THEIRS[name])(weights=None, input_shape=(size, size, 3))
+    model = THEIRS[name](weights=None, input_shape=(size, size, 3))
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     return fitted(model, size, count, list)

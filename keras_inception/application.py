@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import keras
 from keras import layers
 
-from keras_inception.arguments import check_shared, image_shape_for
+from keras_inception.arguments import check_arguments, image_shape_for
 from keras_inception.docstrings import expand
 from keras_inception.heads import auxiliary_classifier, classifier
 from keras_inception.layers import Tensor, stages
@@ -53,8 +54,9 @@ class Network:
 def network(entry_name: str) -> Callable[[Callable[P, Network]], Callable[P, keras.Model]]:
     """Makes the builder of a network's record the public builder of its model.
 
-    Arguments are checked and `weights` (`"imagenet"`, a tag, or a path) is found out before a layer is built. The
-    builder documents the arguments that are its own; the shared ones are added.
+    Arguments are checked (of the builder's own, those whose type is a `Literal`), and `weights` (`"imagenet"`, a tag,
+    or a path) is found out before a layer is built. The builder documents the arguments that are its own; the shared
+    ones are added.
 
     Args:
         entry_name: Registry id of the network.
@@ -71,7 +73,13 @@ def network(entry_name: str) -> Callable[[Callable[P, Network]], Callable[P, ker
             return build(public, bound.arguments, _weights(entry_name, bound.arguments))
 
         public.__doc__ = expand(builder.__doc__ or "", entry, signature.parameters)
-        vars(public).update(entry_name=entry_name, __signature__=signature.replace(return_annotation="keras.Model"))
+        hints = typing.get_type_hints(builder)
+        choices = {name: typing.get_args(hint) for name, hint in hints.items() if typing.get_origin(hint) is Literal}
+        vars(public).update(
+            entry_name=entry_name,
+            choices=choices,
+            __signature__=signature.replace(return_annotation="keras.Model"),
+        )
         public.__annotations__["return"] = "keras.Model"
         return public
 
@@ -106,7 +114,7 @@ def build(builder: Callable[..., keras.Model], arguments: Mapping[str, Any], wei
     given = {name: parameter.default for name, parameter in parameters.items()} | dict(arguments)
     if weights is not None and given["numerics"] is None:
         given["numerics"] = weights.numerics
-    given = check_shared(entry, given)
+    given = check_arguments(entry, given, vars(builder)["choices"])
     own: Network = inspect.unwrap(builder)(**given)
     heads = own.aux_heads if given["aux_heads"] else ()
     include_top, input_tensor = given["include_top"], given["input_tensor"]

@@ -40,8 +40,10 @@ def check_number(argument: str, value: Any, rule: str, valid: Callable[[Any], bo
     return int(value) if whole else float(value)
 
 
-def check_shared(entry: ModelEntry, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks the shared arguments of a builder that need no shape.
+def check_arguments(
+    entry: ModelEntry, arguments: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Checks the arguments of a builder that need no shape: the shared ones, and of its own those that are choices.
 
     Returns:
         The arguments, numbers as Python's own.
@@ -85,6 +87,8 @@ def check_shared(entry: ModelEntry, arguments: Mapping[str, Any]) -> dict[str, A
             "classifier_activation must be None, the name of an activation of Keras, or a function. "
             f"Received: classifier_activation={activation!r}."
         ) from None
+    for name, allowed in choices.items():
+        check_choice(name, arguments[name], allowed)
     return checked
 
 
@@ -108,11 +112,11 @@ def given_shape(input_shape: Any, input_tensor: Tensor | None) -> tuple[int | No
         input_shape = tensor_shape
     elif input_shape is None:
         return None
-    order = "(channels, height, width)" if channel_axis() == 1 else "(height, width, channels)"
-    shape = _plain(input_shape)
+    axis, shape = channel_axis(), _plain(input_shape)
+    order = "(channels, height, width)" if axis == 1 else "(height, width, channels)"
     if len(shape) != 3:
         raise ValueError(f"input_shape must be {order}. Received: input_shape={input_shape!r}.")
-    if shape[channel_axis() if channel_axis() < 0 else 0] not in (1, 2, 3, 4):
+    if shape[min(axis, 0)] not in (1, 2, 3, 4):
         raise ValueError(f"input_shape must be {order} with 1 to 4 channels. Received: input_shape={input_shape}.")
     return shape[0], shape[1], shape[2]
 

@@ -25,7 +25,7 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
         recipe: Name of the recipe.
         arguments: The command line, which the workers are given again.
     """
-    defaults = dataclasses.replace(load_recipe(recipe), recipe=recipe)
+    recipes, defaults = ", ".join(list_recipes()), dataclasses.replace(load_recipe(recipe), recipe=recipe)
 
     def train(
         config: Annotated[TrainConfig, arg(name="")] = defaults,
@@ -53,7 +53,6 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
             tables.show_lines(("next", command("export", run.folder)))
         return 0
 
-    recipes = ", ".join(list_recipes())
     train.__doc__ = f"""Train a network on images as a recipe says: {recipes}. Help shows the values of the one named.
 
     Args:

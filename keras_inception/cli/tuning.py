@@ -29,7 +29,8 @@ def tune_command(name: str, arguments: Sequence[str], *, again: bool = False) ->
         arguments: The command line, which is parsed again where it turns out to name another recipe.
         again: That has happened.
     """
-    defaults, plain = dataclasses.replace(load_recipe(name), recipe=name), SearchConfig()
+    recipes, plain = ", ".join(list_recipes()), SearchConfig()
+    defaults = dataclasses.replace(load_recipe(name), recipe=name)
 
     def tune(
         recipe: Recipe = name,
@@ -72,7 +73,6 @@ def tune_command(name: str, arguments: Sequence[str], *, again: bool = False) ->
             _show(done)
         return 0
 
-    recipes = ", ".join(list_recipes())
     tune.__doc__ = f"""Search for better values than a recipe's: {recipes}, or a recipe in a JSON file.
 
     Args:

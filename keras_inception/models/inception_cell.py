@@ -17,12 +17,11 @@ from string import ascii_lowercase
 from typing import Any, Literal
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice, check_number
+from keras_inception.arguments import check_number
 from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
 from keras_inception.ops import AuxHead, Module, Op, Pool, avg_pool, conv, max_pool, scale_width, without_reductions
 
-STEMS = ("imagenet", "low_resolution")
 FACTORISATIONS: dict[str, list[tuple[int, int]]] = {  # kernels in the place of the 5x5 one, all of the branch's width
     "5x5": [(5, 5)],
     "two_3x3": [(3, 3), (3, 3)],
@@ -161,7 +160,6 @@ def InceptionCell(
         dropout: Rate before the classifier; None: 0.2.
         numerics: The conventions to compute under; None: TF-Slim's.
     """
-    check_choice("stem", stem, STEMS)
     width = check_number(
         "width", width, f" must be a whole number from 1 to {MAX_WIDTH}", lambda number: 1 <= number <= MAX_WIDTH
     )
@@ -169,8 +167,6 @@ def InceptionCell(
         "modules", modules, f" must be a whole number from 1 to {MAX_MODULES}", lambda n: 1 <= n <= MAX_MODULES
     )
     check_number("reduction", reduction, " must be a number from 0 to 4", lambda n: 0 <= n <= 4, whole=False)
-    check_choice("factorisation", factorisation, tuple(FACTORISATIONS))
-    check_choice("pool", pool, ("max", "avg"))
     shares = {
         "branch_1x1": branch_1x1,
         "branch_3x3": branch_3x3,

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice, check_number
+from keras_inception.arguments import check_number
 from keras_inception.layers import Tensor, batch_normalization, channel_axis, conv_bn, inception_module
 from keras_inception.models.inception_v3 import STEM
 from keras_inception.numerics import KERAS, SLIM, Numerics
@@ -134,7 +134,6 @@ def InceptionResNetV1(
         numerics: The conventions to compute under; None: those of the public weights, `numerics.KERAS`. facenet's
             own TensorFlow weights have no scale in their batch norms, as `numerics.SLIM`.
     """
-    check_choice("variant", variant, tuple(V1_TABLES))
     bottleneck = {"facenet": 512, "paper": 0}[variant] if bottleneck is None else bottleneck
     width = check_number("bottleneck", bottleneck, " must be a whole number, 0 for none", lambda width: width >= 0)
     numerics = numerics or KERAS

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
 from keras_inception.ops import (
@@ -74,7 +73,6 @@ BODY: dict[str, Module | Pool] = {  # output sizes at 224x224
 AUX_OPS: list[Op] = [avg_pool(5, 3, padding="valid"), conv(128, 1), FullyConnected(1024), Dropout(0.7)]
 AUX_HEADS = [AuxHead("aux1", "inception_4a", AUX_OPS), AuxHead("aux2", "inception_4d", AUX_OPS)]
 
-VARIANTS = ("slim", "bn", "paper")
 STEMS = {"imagenet": STEM, "low_resolution": without_reductions(STEM, 3)}
 
 
@@ -138,8 +136,6 @@ def InceptionV1(
         dropout: Rate before the classifier; None: the published one, 0.4 in the paper and 0.2 in TF-Slim.
         numerics: The conventions to compute under; None: TF-Slim's.
     """
-    check_choice("variant", variant, VARIANTS)
-    check_choice("stem", stem, tuple(STEMS))
     numerics = numerics or SLIM
     if variant == "paper":
         numerics = replace(numerics, batch_norm=False, conv_bias=True)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
 from keras_inception.ops import (
@@ -113,8 +112,6 @@ def InceptionV2(
         numerics: The conventions to compute under; None: TF-Slim's. The public weights of the variant `"paper"` are
             exact under `numerics.BN_INCEPTION`.
     """
-    check_choice("variant", variant, tuple(BODIES))
-    check_choice("stem", stem, tuple(STEMS))
     table = scale_width({**STEMS[stem], **BODIES[variant]}, alpha)
     if (PUBLISHED_STEMS[variant] if stem == "imagenet" else stem) == "separable":
         width, multiplier = table["conv1"].filters, min(table["conv1"].filters // 3, 8)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor
 from keras_inception.numerics import SLIM, Numerics
 from keras_inception.ops import AuxHead, Module, Table, avg_pool, conv, fork, max_pool, scale_width, without_reductions
@@ -116,6 +115,5 @@ def InceptionV3(
         numerics: The conventions to compute under; None: those of TF-Slim and keras.applications. torchvision's
             and timm's weights are exact under `numerics.TORCHVISION_INCEPTION`.
     """
-    check_choice("stem", stem, tuple(STEMS))
     table = scale_width({**STEMS[stem], **BODY}, alpha)
     return Network(table=table, numerics=numerics or SLIM, dropout=0.2, aux_heads=AUX_HEADS)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor, conv_bn, depthwise_bn
 from keras_inception.numerics import KERAS, Numerics
 from keras_inception.ops import Table, conv, scaled, without_reductions
@@ -39,7 +38,6 @@ BLOCKS = [  # width and stride of each depthwise separable block; output sizes a
     (1024, 1),  # 7x7
 ]
 ACTIVATIONS = {"slim": "relu6", "paper": "relu"}  # by variant
-STEMS = ("imagenet", "low_resolution")
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,6 @@ def MobileNetV1(
         dropout: Rate before the classifier; None: 1e-3, as in TF-Slim and Keras.
         numerics: The conventions to compute under; None: Keras's, which are TF-Slim's as well.
     """
-    check_choice("variant", variant, tuple(ACTIVATIONS))
-    check_choice("stem", stem, STEMS)
     activation = ACTIVATIONS[variant]
     table: Table = {
         "conv1": conv(scaled(STEM_WIDTH, alpha, 1), 3, stride=2, activation=activation),

@@ -19,7 +19,6 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor, channel_axis, conv_bn, depthwise_bn
 from keras_inception.numerics import KERAS, Numerics
 from keras_inception.ops import conv, without_reductions
@@ -55,7 +54,6 @@ VARIANTS = {
     "pytorchcv": Form(expand_first=True, head_bias=False),
     "pytorchcv_b": Form(expand_first=False, head_bias=False),
 }
-STEMS = ("imagenet", "low_resolution")
 
 
 @dataclass(frozen=True)
@@ -122,8 +120,6 @@ def MobileNetV2(
         dropout: Rate before the classifier; None: 0.2, as in TF-Slim and torchvision (keras.applications has none).
         numerics: The conventions to compute under; None: Keras's, which are TF-Slim's as well.
     """
-    check_choice("variant", variant, tuple(VARIANTS))
-    check_choice("stem", stem, STEMS)
     form = VARIANTS[variant]
     table: dict[str, Any] = {"conv1": conv(divisible(STEM_WIDTH * alpha), 3, stride=2, activation="relu6")}
     for expansion, width, count, first_stride in STAGES:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice, check_number
+from keras_inception.arguments import check_number
 from keras_inception.layers import Tensor, channel_axis, conv_bn
 from keras_inception.numerics import TORCH, Numerics
 from keras_inception.ops import conv, max_pool, without_reductions
@@ -27,7 +27,6 @@ from keras_inception.ops import conv, max_pool, without_reductions
 STEM_WIDTH = 64  # 7x7, stride 2: 112x112
 WIDTHS = {"conv2": 256, "conv3": 512, "conv4": 1024, "conv5": 2048}  # 56x56, 28x28, 14x14, 7x7
 BLOCKS = {"resnext50": (3, 4, 6, 3), "resnext101": (3, 4, 23, 3)}  # of each stage
-STEMS = ("imagenet", "low_resolution")
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,6 @@ def ResNeXt101(
 
 
 def _resnext(entry_name: str, cardinality: int, width: int, stem: str, numerics: Numerics | None) -> Network:
-    check_choice("stem", stem, STEMS)
     for argument, value in (("cardinality", cardinality), ("width", width)):
         rule = " must be a positive whole number: the 3x3 convolutions have `cardinality` groups of `width` channels"
         check_number(argument, value, rule, lambda count: count > 0)

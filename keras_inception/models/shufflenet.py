@@ -19,7 +19,6 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor, channel_axis, channel_shuffle, conv_bn, depthwise_bn, pool
 from keras_inception.numerics import TORCH, Numerics
 from keras_inception.ops import avg_pool, conv, max_pool, without_reductions
@@ -28,7 +27,6 @@ STEM_WIDTH = 24  # 3x3, stride 2: 112x112; then a max pool: 56x56
 OFFICIAL_STEM_WIDTHS = {0.25: 12, 0.5: 12, 1.5: 24, 2.0: 48}  # by alpha
 FIRST_WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}  # of stage 2, by groups; doubled with every stage
 UNITS = {"stage2": 4, "stage3": 8, "stage4": 4}  # 28x28, 14x14, 7x7
-STEMS = ("imagenet", "low_resolution")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,7 @@ def ShuffleNet(
     name: str = "shufflenet",
     *,
     variant: Literal["paper", "pytorchcv", "megvii", "tensorpack"] = "paper",
-    groups: int = 3,
+    groups: Literal[1, 2, 3, 4, 8] = 3,
     stem: Literal["imagenet", "low_resolution"] = "imagenet",
     aux_heads: bool = False,
     alpha: float = 1.0,
@@ -120,9 +118,6 @@ def ShuffleNet(
         dropout: Rate before the classifier; None: none, as published.
         numerics: The conventions to compute under; None: PyTorch's (TensorFlow's padding for `"tensorpack"`).
     """
-    check_choice("variant", variant, tuple(VARIANTS))
-    check_choice("groups", groups, tuple(FIRST_WIDTHS))
-    check_choice("stem", stem, STEMS)
     form = VARIANTS[variant]
     stem_width, stage_widths = widths(groups, alpha, form)
     table: dict[str, Any] = {"conv1": conv(stem_width, 3, stride=2), "pool1": max_pool(3, 2)}

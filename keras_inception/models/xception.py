@@ -18,12 +18,9 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.arguments import check_choice
 from keras_inception.layers import Tensor, conv_bn, pool, sep_conv_bn
 from keras_inception.numerics import KERAS, Numerics
 from keras_inception.ops import SeparableConv, Table, conv, max_pool, without_reductions
-
-STEMS = ("imagenet", "low_resolution")
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,5 @@ def Xception(
         dropout: Rate before the classifier; None: 0.5, as in the paper (keras.applications has none).
         numerics: The conventions to compute under; None: Keras's, with which the public weights were trained.
     """
-    check_choice("stem", stem, STEMS)
     table = without_reductions(TABLE, 2) if stem == "low_resolution" else TABLE
     return Network(table=table, numerics=numerics or KERAS, dropout=0.5)

@@ -115,7 +115,7 @@ def _open(export: Export, entry: dict[str, Any], threads: int) -> Callable[[np.n
     if entry["mode"] == ONNX:
         return open_onnx(path, threads=threads)
     signature = "infer" if entry["mode"] == LEARNING else SIGNATURE
-    return LiteRTModel(path, threads=threads, signature=signature)
+    return LiteRTModel(path, threads=threads, signature=signature, content=path.read_bytes())
 
 
 def _network_facts(model: keras.Model) -> dict[str, Any]:

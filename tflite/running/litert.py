@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ class LiteRTModel:
         path: The file.
         threads: Threads of the interpreter; None: as many as there are cores.
         signature: Which of the file's functions, from `images` to `predictions`.
+        content: The file's bytes, where they have been read and checked already.
 
     Attributes:
         input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
@@ -38,13 +38,16 @@ class LiteRTModel:
             sealed.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None, signature: str = SIGNATURE) -> None:
+    def __init__(
+        self, path: str | Path, *, threads: int | None = None, signature: str = SIGNATURE, content: bytes | None = None
+    ) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = Path(path)
         self.threads = threads or cores()
-        content = self.path.read_bytes()  # FileNotFoundError names the file
-        check_flatbuffer(self.path, content)
+        if content is None:
+            content = self.path.read_bytes()  # FileNotFoundError names the file
+            check_flatbuffer(self.path, content)
         try:
             with quiet():
                 self._interpreter = Interpreter(model_content=content, num_threads=self.threads)
@@ -117,7 +120,4 @@ class LiteRTModel:
 
 def opened(content: bytes) -> LiteRTModel:
     """A .tflite file's bytes as a function of pixels."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "candidate.tflite"
-        path.write_bytes(content)
-        return LiteRTModel(path)
+    return LiteRTModel("candidate.tflite", content=content)

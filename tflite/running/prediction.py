@@ -182,7 +182,7 @@ def _open(
         return _compiled(twin), image_shape(twin), int(twin.output_shape[-1]), None
     if isinstance(model, Export):
         file = model.whole(_most_useful(model))
-        call = open_saved_model(file) if file.is_dir() else LiteRTModel(file)
+        call = open_saved_model(file) if file.is_dir() else LiteRTModel(file, content=file.read_bytes())
         return call, model.input_shape, len(model.class_names), model.class_names
     if isinstance(model, Path):
         lite = LiteRTModel(model)

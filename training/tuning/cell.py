@@ -77,7 +77,7 @@ class HyperInceptionCell(RecipeHyperModel):
         cell = _cell_dimensions(recipe)
         recipe = _with_cell(recipe, {name: own for name, (own, _) in cell.items()})
         dimensions = {name: values for name, (_, values) in cell.items()}
-        training = dimensions_of(recipe)
+        training = dimensions_of(recipe, TRAINING)
         dimensions |= {name: training[name] for name in TRAINING}
         super().__init__(
             recipe,

@@ -76,9 +76,7 @@ class HyperInception(RecipeHyperModel):
         recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
         if search is None:
             search = [name for name in DEFAULT_SEARCH if _has(recipe.model.name, name)]
-        dimensions = dimensions_of(recipe)
-        if "network" in search:
-            dimensions["network"] = networks_for(recipe, max(map(int, dimensions["image_size"])))
+        dimensions = dimensions_of(recipe, search)
         super().__init__(recipe, dimensions=dimensions, search=search, choices=choices, limits=limits, words=WORDS)
         for name in (*self.dimensions.get("network", ()), self.recipe.model.name):
             ki.get_entry(str(name))
@@ -114,12 +112,18 @@ class HyperInception(RecipeHyperModel):
         return [name for name in self._networks if _has(name, dimension)]
 
 
-def dimensions_of(recipe: TrainConfig) -> dict[str, list[Value]]:
-    """All dimensions and their own values: around the recipe's where a scale is the recipe's to set."""
+def dimensions_of(recipe: TrainConfig, searched: Sequence[str] = ("network",)) -> dict[str, list[Value]]:
+    """All dimensions and their own values: around the recipe's where a scale is the recipe's to set.
+
+    Which networks take the recipe's images is found out where `network` is searched: it takes the import of each.
+    """
     size, batch, rate = recipe.model.image_size, recipe.pipeline.batch_size, recipe.optimizer.learning_rate
     sizes = sorted({max(LOW_RESOLUTION_SIZE, 4 * round(size * share / 4)) for share in (0.75, 1.25)} | {size})
+    networks = ki.list_models()
+    if "network" in searched:
+        networks = [name for name in networks if _takes(name, max(sizes), recipe.model.channels)] or networks
     return {
-        "network": list(ki.list_models()),
+        "network": list(networks),
         "alpha": [0.25, 0.5, 0.75, 1.0],
         "image_size": list(sizes),
         "stem": ["imagenet", "low_resolution"],
@@ -135,12 +139,6 @@ def dimensions_of(recipe: TrainConfig) -> dict[str, list[Value]]:
         "batch_size": sorted({max(1, batch // 2), batch, 2 * batch}),
         "frozen_depth": [0.0, 0.5, 0.75, 0.9, 1.0],
     }
-
-
-def networks_for(recipe: TrainConfig, size: int) -> list[Value]:
-    """The networks that take the recipe's images; all of them where none does."""
-    networks = ki.list_models()
-    return [name for name in networks if _takes(name, size, recipe.model.channels)] or list(networks)
 
 
 WORDS = {
