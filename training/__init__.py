@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 # Each imports from those before it alone; tests/test_imports.py holds it.
 _ROOMS = (
-    "files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report", "training",
-    "tuning",
+    "files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report",
+    "learning_rate", "training", "tuning",
 )  # fmt: skip
 
 _MODULES = {
     "CheckpointError": "training",
     "DivergedError": "training",
     "Evaluation": "evaluation.result",
+    "LearningRates": "learning_rate",
     "Run": "runs.run",
     "Scan": "data.scanning",
     "TrainConfig": "config",
     "evaluate": "evaluation.evaluate",
+    "find_learning_rate": "learning_rate",
     "list_recipes": "recipes",
     "load_recipe": "recipes",
     "pack": "data.packing",
@@ -41,8 +43,8 @@ _MODULES = {
 }
 
 __all__ = [
-    "CheckpointError", "DivergedError", "Evaluation", "Run", "Scan", "TrainConfig", "evaluate", "list_recipes",
-    "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
+    "CheckpointError", "DivergedError", "Evaluation", "LearningRates", "Run", "Scan", "TrainConfig", "evaluate",
+    "find_learning_rate", "list_recipes", "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
 ]  # fmt: skip
 
 
