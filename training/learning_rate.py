@@ -25,7 +25,7 @@ from .report import figures
 from .signals import StopRequest
 
 LEAST_STEPS = 10
-_INERTIA, _BROKEN, _BELOW = 0.9, 4.0, 10.0
+_INERTIA, _BROKEN, _BELOW = 0.7, 4.0, 10.0
 
 
 @dataclass(frozen=True)
