@@ -14,24 +14,27 @@ if TYPE_CHECKING:
     from .data.tables import write_frame
     from .evaluation.evaluate import evaluate
     from .evaluation.result import Evaluation
+    from .learning_rate import LearningRates, find_learning_rate
     from .recipes import list_recipes, load_recipe
     from .runs.run import Run
     from .training import CheckpointError, DivergedError, resume, train
 
 # Each imports from those before it alone; tests/test_imports.py holds it.
 _ROOMS = (
-    "files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report", "training",
-    "tuning",
+    "files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report",
+    "learning_rate", "training", "tuning",
 )  # fmt: skip
 
 _MODULES = {
     "CheckpointError": "training",
     "DivergedError": "training",
     "Evaluation": "evaluation.result",
+    "LearningRates": "learning_rate",
     "Run": "runs.run",
     "Scan": "data.scanning",
     "TrainConfig": "config",
     "evaluate": "evaluation.evaluate",
+    "find_learning_rate": "learning_rate",
     "list_recipes": "recipes",
     "load_recipe": "recipes",
     "pack": "data.packing",
@@ -43,8 +46,9 @@ _MODULES = {
 }
 
 __all__ = [
-    "CheckpointError", "DivergedError", "Evaluation", "Run", "Scan", "TrainConfig", "evaluate", "list_recipes",
-    "load_recipe", "pack", "resume", "scan", "train", "write_arrays", "write_frame",
+    "CheckpointError", "DivergedError", "Evaluation", "LearningRates", "Run", "Scan", "TrainConfig", "evaluate",
+    "find_learning_rate", "list_recipes", "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
+    "write_frame",
 ]  # fmt: skip
 
 

@@ -1,19 +1,16 @@
 """Training: a configuration and a folder become a run."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 from rich.console import Console
-from tensorflow.python.framework import config as tf_config
 
 from .config import TrainConfig
 from .data.images import typical_side
 from .data.sources import Splits, open_splits
 from .engine.checkpoints import Checkpoint, CheckpointError
-from .engine.devices import find_devices
+from .engine.devices import deterministic_kernels, find_devices
 from .engine.loop import Training
 from .engine.watching import DivergedError
 from .evaluation.evaluate import evaluate
@@ -70,7 +67,7 @@ def train(
     _report_bad_files(splits, console)
     _warn_of_lost_detail(config, splits, console)
     run = Run(folder, config, splits.class_names, splits)
-    with _kernels(config):
+    with deterministic_kernels(config):
         training = Training(run, devices, console)
         if devices.worker == 0:
             run_folder.begin(run)
@@ -108,7 +105,7 @@ def resume(run_dir: str | Path, *, stop_after: int | None = None, console: Conso
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
         return Run.open(final)
-    with _kernels(run.config):
+    with deterministic_kernels(run.config):
         training = Training(run, devices, console)
         return _complete(training, final, stop_after, training.newest_checkpoint())
 
@@ -129,25 +126,6 @@ def _complete(training: Training, final: Path, stop_after: int | None, checkpoin
     if is_first:
         run_folder.finish(run.folder, final)
     return Run(final, run.config, run.class_names, run.splits)
-
-
-@contextmanager
-def _kernels(config: TrainConfig) -> Iterator[None]:
-    """Computes with deterministic kernels where the configuration asks for them, then leaves the process as it was.
-
-    Left on, they would make each later random operation without a seed an error. TensorFlow has no public way to ask
-    for this state, nor to end it.
-    """
-    without_gpu = not tf.config.list_physical_devices("GPU")
-    wanted = config.deterministic == "yes" or (config.deterministic == "auto" and without_gpu)
-    if not wanted or tf_config.is_op_determinism_enabled():
-        yield
-        return
-    tf_config.enable_op_determinism()
-    try:
-        yield
-    finally:
-        tf_config.disable_op_determinism()
 
 
 def _report_bad_files(splits: Splits, console: Console) -> None:

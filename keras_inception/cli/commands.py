@@ -29,6 +29,7 @@ from keras_inception.cli.arguments import (
 )
 from keras_inception.cli.common import DEFAULT_RECIPE, PROGRAM, need_tensorflow, parse, recipe_in
 from keras_inception.cli.deployment import EXPORT
+from keras_inception.cli.lr_find import lr_find_command
 from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
 from keras_inception.cli.training import new_folder, train_command
@@ -53,7 +54,9 @@ def command_line(arguments: Sequence[str]) -> int:
     if name in plain:
         return parse(plain[name], arguments)
     app = SubcommandApp()
-    for function in (*(make(DEFAULT_RECIPE, ()) for make in FOR_A_RECIPE.values()), *SUB_COMMANDS):
+    for name, make in FOR_A_RECIPE.items():
+        app.command(name=name)(make(DEFAULT_RECIPE, ()))
+    for function in SUB_COMMANDS:
         app.command(function)
     description = "The Inception family on Keras 3: train a network on your images, and prove its mobile form equal."
     code = app.cli(prog=PROGRAM, description=description, args=list(arguments), registry=registry())
@@ -187,4 +190,5 @@ SUB_COMMANDS: tuple[Callable[..., int | None], ...] = (
 FOR_A_RECIPE: dict[str, Callable[[str, Sequence[str]], Callable[..., int]]] = {
     "train": train_command,
     "tune": tune_command,
+    "lr-find": lr_find_command,
 }

@@ -24,14 +24,14 @@ def recipe_in(arguments: Sequence[str]) -> str:
     """Find the recipe that a command line names before it is parsed, since its values are the defaults of the options.
 
     It is found by `--recipe`, or as the word that follows `tune`. Whoever parses looks again: it may stand elsewhere.
-    Without one, `train` fine-tunes released weights on whatever `--data` brings.
+    Without one, `train` and `lr-find` fine-tune released weights on whatever `--data` brings.
     """
     recipe, data = (_value_of(option, arguments) for option in ("--recipe", "--data"))
     if recipe:
         return recipe
     if arguments[:1] == ["tune"] and len(arguments) > 1 and not arguments[1].startswith("-"):
         return arguments[1]
-    brings_data = arguments[:1] == ["train"] and data not in ("", "digits")
+    brings_data = arguments[:1] in (["train"], ["lr-find"]) and data not in ("", "digits")
     return RECIPE_FOR_DATA if brings_data else DEFAULT_RECIPE
 
 

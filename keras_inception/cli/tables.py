@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
     from keras_inception.labels import Prediction
     from keras_inception.tflite import Proof, Timing
-    from keras_inception.training import Evaluation
+    from keras_inception.training import Evaluation, LearningRates
     from keras_inception.weights import WeightSet
 
 LEFT: Literal["left"] = "left"
@@ -93,6 +93,22 @@ def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
             table.add_row(row["image"] if place == 0 else "", named["class"], percent(named["probability"], digits=2))
         table.add_section()
     _print(table)
+
+
+def show_learning_rates(found: "LearningRates", own: float, files: Sequence[Path]) -> None:
+    """Print what a range test suggests, and on what ground."""
+    lowest = min(range(len(found.smoothed)), key=found.smoothed.__getitem__, default=None)
+    rows: list[tuple[str, Path | str]] = []
+    if found.suggestion is None or lowest is None:
+        rows.append(("suggestion", "none: the loss never fell; begin with a lower --lowest"))
+    else:
+        rows.append(("suggestion", f"--optimizer.learning-rate {found.suggestion:.1e} (the recipe has {own:.1e})"))
+        rows.append(("lowest loss", f"{found.smoothed[lowest]:.3f} at {found.rates[lowest]:.1e}, ten times as high"))
+    reached = f"{len(found.rates)} steps, to a rate of {found.rates[-1]:.1e}" if found.rates else "no step"
+    rows.append((found.ended, f"after {reached}"))
+    if found.suggestion is not None and found.ended == "complete" and lowest == len(found.rates) - 1:
+        rows.append(("note", "the loss still fell at the highest rate: raise --highest"))
+    show_lines(*rows, *(("curve", file) for file in files))
 
 
 def show_evaluation(evaluation: "Evaluation") -> None:

@@ -40,7 +40,7 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
         if resume is not None and (output is not None or overwrite or config != defaults):
             raise ValueError("A resumed run keeps its own configuration and folder. Received: --resume beside others")
         config = with_options(config, defaults)
-        _need_backend()
+        need_backend()
         if workers > 1:
             return _launch(workers, arguments, [] if resume or output else ["--output", str(new_folder(config.recipe))])
         from keras_inception import training
@@ -82,7 +82,7 @@ def new_folder(name: str, parent: str = "runs") -> Path:
     return folder
 
 
-def _need_backend() -> None:
+def need_backend() -> None:
     """Choose a backend that can train before Keras is imported."""
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:

@@ -45,18 +45,17 @@ def look(data: str, splits: Splits, place: Path) -> list[tuple[str, str]]:
     if splits.bad_files:
         first = splits.bad_files[0]
         lines.append(("left out", f"{len(splits.bad_files)} that cannot be used, such as {first.path}: {first.reason}"))
-    kind, _, folder = data.partition(":")
-    if kind == "folder":
-        lines += _repeated(folder, splits, place / SCAN)
+    if data.startswith(("folder:", "csv:")):
+        lines += _repeated(data, splits, place / SCAN)
     return lines
 
 
-def _repeated(folder: str, splits: Splits, kept: Path) -> list[tuple[str, str]]:
+def _repeated(data: str, splits: Splits, kept: Path) -> list[tuple[str, str]]:
     """Lines about pictures that are there more than once."""
     identity = "-".join(str(splits.describe(part)["content"]) for part in ("train", "validation", "test"))
     found = read_json(kept) if kept.is_file() else {}
     if found.get("identity") != identity:
-        findings = scan(folder).findings
+        findings = scan(data).findings
         kinds = Counter(finding.kind for finding in findings)
         first = {kind: next(f.path for f in findings if f.kind == kind) for kind in kinds}
         found = {"identity": identity, "kinds": kinds, "first": first}

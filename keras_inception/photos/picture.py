@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from keras_inception.photos.choosing import Candidate
 from keras_inception.training.files import write_text
-from keras_inception.training.report.page import COLOURS, GRID, INK, MUTED, as_text, percent, svg
+from keras_inception.training.report.figures import standing_alone
+from keras_inception.training.report.page import COLOURS, INK, MUTED, chart, percent
 
 
-@as_text()
 def write(
     path: Path,
     candidates: Sequence[Candidate],
@@ -31,8 +30,9 @@ def write(
         over: Smallest `accuracy`, likewise.
     """
     measured = [(candidate, candidate.costs.latency_ms) for candidate in candidates if candidate.costs]
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained", facecolor="white")
-    axes = figure.subplots()
+    figure, axes = chart(
+        f"Taken: {chosen.name}", "int8 file, milliseconds a picture on this machine", "accuracy of a linear head"
+    )
     networks = list(dict.fromkeys(candidate.trunk.network for candidate, _ in measured))
     for number, network in enumerate(networks):
         own = sorted((ms, c.accuracy, c.trunk.size) for c, ms in measured if c.trunk.network == network)
@@ -50,14 +50,7 @@ def write(
         axes.axvline(under["latency_ms"], color=INK, lw=1, ls=":")
     if "accuracy" in over:
         axes.axhline(over["accuracy"], color=INK, lw=1, ls=":")
-    axes.set_title(f"Taken: {chosen.name}", loc="left", fontsize=11, color=INK, fontweight="bold")
-    axes.set_xlabel("int8 file, milliseconds a picture on this machine", fontsize=9, color=MUTED)
-    axes.set_ylabel("accuracy of a linear head", fontsize=9, color=MUTED)
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(FuncFormatter(percent))
-    axes.grid(color=GRID, lw=0.8)
-    axes.tick_params(colors=MUTED, labelsize=8, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
-    write_text(path, svg(figure))
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
+    write_text(path, standing_alone(figure))

@@ -24,6 +24,7 @@ from keras_inception.training.training import _warn_of_lost_detail
         (["train", "--data", "folder:photos"], "finetune"),
         (["train", "--epochs", "3", "--data=tfrecord:packed"], "finetune"),
         (["train", "--data", "folder:photos", "--recipe", "cifar10"], "cifar10"),
+        (["lr-find", "--data", "folder:photos"], "finetune"),
         (["tune", "--data", "folder:photos"], "digits"),
         (["tune", "flowers17", "--data", "folder:photos"], "flowers17"),
     ],

@@ -16,7 +16,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 
+from ..config import TrainConfig
 from .trainer import Trainer
 
 
@@ -92,6 +94,25 @@ def find_devices() -> Devices:
         return Devices(tf.distribute.MultiWorkerMirroredStrategy(), worker, len(workers))
     gpus = tf.config.list_logical_devices("GPU") if len(tf.config.list_physical_devices("GPU")) > 1 else []
     return Devices(tf.distribute.MirroredStrategy([gpu.name for gpu in gpus])) if len(gpus) > 1 else Devices()
+
+
+@contextmanager
+def deterministic_kernels(config: TrainConfig) -> Iterator[None]:
+    """Computes with deterministic kernels where the configuration asks for them, then leaves the process as it was.
+
+    Left on, they would make each later random operation without a seed an error. TensorFlow has no public way to ask
+    for this state, nor to end it.
+    """
+    without_gpu = not tf.config.list_physical_devices("GPU")
+    wanted = config.deterministic == "yes" or (config.deterministic == "auto" and without_gpu)
+    if not wanted or tf_config.is_op_determinism_enabled():
+        yield
+        return
+    tf_config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        tf_config.disable_op_determinism()
 
 
 def prepare(trainer: Trainer) -> None:

@@ -26,6 +26,7 @@ CONFIG = TrainConfig(
     recipe="finetune",
     data="folder:photos",
     epochs=16,
+    patience=5,
     model=ModelConfig(
         name="mobilenet_v2",
         aux_heads=False,

@@ -1,6 +1,7 @@
 """The report's figures, as SVG text or image data that stand in the page itself."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..evaluation.result import CALIBRATION_BINS, Calibration
-from .page import COLOURS, GRID, INK, MUTED, chart, percent, svg, unframe
+from .page import COLOURS, GRID, INK, MUTED, as_text, chart, percent, svg, unframe
 
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#bfdbfe", "#2563eb", "#172554"])
 _CAM = LinearSegmentedColormap.from_list("cam", ["#1e1b4b", "#c026d3", "#fb923c", "#fef08a"])
 _EXACT, _SMOOTH, _LARGEST = 64, 96, 192
+_DARK = ((INK, "#e8edf2", "fill"), (MUTED, "#9aa7b4", "fill"), (GRID, "#2b3540", "stroke"))  # as a dark page has them
 _STYLE: dict[str, Any] = {"fontsize": 9, "color": MUTED}
 
 Curve = tuple[str, list[float], str, bool]  # label, values by epoch, colour, dashed
@@ -37,6 +39,33 @@ def curves(title: str, lines: list[Curve], *, percents: bool = False, from_zero:
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=2 if len(lines) > 3 else 1)
     return svg(figure)
+
+
+def learning_rates(
+    rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], suggestion: float | None
+) -> Figure:
+    """Draws a range test: each loss as a dot over its rate, the smoothed curve, and a line at the suggestion."""
+    figure, axes = chart("Loss by learning rate", "learning rate")
+    axes.scatter(rates, losses, s=7, color=MUTED, alpha=0.55, lw=0, label="loss of each step")
+    axes.plot(rates, smoothed, color=COLOURS[0], lw=2, label="smoothed")
+    if suggestion is not None:
+        axes.axvline(suggestion, color=COLOURS[3], lw=1.4, ls="--", label=f"suggestion {suggestion:.1e}")
+    axes.set_xscale("log")
+    if smoothed:
+        low, high = min(smoothed), max(smoothed)
+        axes.set_ylim(low - 0.15 * (high - low + 1e-3), high + 0.3 * (high - low + 1e-3))
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
+def standing_alone(figure: Figure) -> str:
+    """Draws a figure as the text of an SVG file, which is light or dark as its reader is."""
+    dark = "".join(f'[style*="{given}"] {{ {kind}: {other} !important; }} ' for given, other, kind in _DARK)
+    style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ background: #141a21; }} {dark}}}</style>"
+    with as_text():
+        text = svg(figure)
+    start = text.index(">", text.index("<svg")) + 1
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text[:start]}{style}{text[start:]}'
 
 
 def confusion(matrix: np.ndarray, class_names: list[str]) -> str:
