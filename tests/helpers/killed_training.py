@@ -36,39 +36,44 @@ from keras_inception.training.config import CheckpointConfig, TrainConfig
 from keras_inception.training.engine import checkpoints
 
 
-def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_heads):
-    """A convolution, a batch norm and a dropout on each side of an auxiliary head."""
+def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_heads=False):
+    """A convolution, a batch norm and a dropout before each of its heads."""
     layers = keras.layers
     image = keras.Input(input_shape)
     x = layers.Rescaling(1 / 127.5, offset=-1)(image)
     outputs = {}
-    for head in ("aux1", "predictions"):
-        x = layers.Conv2D(8, 3, strides=2, use_bias=False)(x)
+    for head in (*(registry.get_entry("tiny").aux_heads if aux_heads else ()), "predictions"):
+        x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.Dropout(0.2)(layers.ReLU()(layers.BatchNormalization()(x)))
         pool = layers.GlobalAveragePooling2D(name="global_pool" if head == "predictions" else f"{head}_pool")
         logits = layers.Dense(classes, name=f"{head}_logits")(pool(x))
         outputs[head] = layers.Activation("softmax", dtype="float32", name=head)(logits)
-    return keras.Model(image, outputs, name="tiny")
+    return keras.Model(image, outputs if aux_heads else outputs["predictions"], name="tiny")
 
 
 @contextmanager
-def tiny_registered() -> Iterator[None]:
+def tiny_registered(*heads: str) -> Iterator[None]:
     """Has the registry know the tiny network; afterwards it is as before, for other tests of the process."""
     like = registry.get_entry("inception_v1")
-    builder, heads = "killed_training:tiny_network", {"aux1": 0.3}
-    registry.register(dataclasses.replace(like, name="tiny", builder=builder, aux_heads=heads))
+    builder, weights = "killed_training:tiny_network", dict.fromkeys(heads or ("aux1",), 0.3)
+    registry.register(dataclasses.replace(like, name="tiny", builder=builder, aux_heads=weights))
     try:
         yield
     finally:
         del registry._ENTRIES["tiny"]
 
 
+def with_tiny(config: TrainConfig) -> TrainConfig:
+    """The configuration, of the tiny network."""
+    model = dataclasses.replace(config.model, name="tiny", alpha=1.0, options={}, batch_norm_momentum=None)
+    return dataclasses.replace(config, model=model)
+
+
 def config(**changes):
     """Two epochs of digits: auxiliary head, batch norm, dropout, moving average, augmentation."""
-    base = tiny_config("digits", epochs=2)
+    base = with_tiny(tiny_config("digits", epochs=2))
     return dataclasses.replace(
         base,
-        model=dataclasses.replace(base.model, name="tiny", alpha=1.0, options={}, batch_norm_momentum=None),
         pipeline=dataclasses.replace(base.pipeline, batch_size=96),
         optimizer=dataclasses.replace(base.optimizer, learning_rate=0.05, ema_momentum=0.99),
         **{"checkpoint": CheckpointConfig(every_steps=2), **changes},

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from killed_training import tiny_registered
+from killed_training import tiny_registered, with_tiny
 from rich.console import Console
 from training_helpers import tiny_config, with_pipeline, write_digits
 
@@ -121,8 +121,9 @@ def test_a_name_that_is_no_line_of_utf8_is_left_out_and_named(tmp_path: Path, na
         os.link(tmp_path / "photos" / "digit_1" / "000.png", strange)
     except OSError:
         pytest.skip("this file system takes no such names")
-    config = with_pipeline(tiny_config(f"folder:{tmp_path / 'photos'}"), max_bad_share=0.2)
-    run = train(config, tmp_path / "run", stop_after=1, console=Console(quiet=True))
+    config = with_pipeline(with_tiny(tiny_config(f"folder:{tmp_path / 'photos'}")), max_bad_share=0.2)
+    with tiny_registered():
+        run = train(config, tmp_path / "run", stop_after=1, console=Console(quiet=True))
     shown = str(tmp_path / "photos" / "digit_1" / "caf\ufffd.png")
     assert (run.folder / "quarantine.txt").read_text("utf-8") == f"{shown}\ta name that is not one line of UTF-8\n"
     assert shown not in open_splits(config).train.names
@@ -139,8 +140,7 @@ def test_a_report_names_files_with_tabs_that_were_left_out(tmp_path: Path):
     (tmp_path / "photos" / "digit_1" / "bro\tken.png").write_bytes(b"")
     config = with_pipeline(tiny_config(f"folder:{tmp_path / 'photos'}"), max_bad_share=0.2)
     with tiny_registered():
-        model = dataclasses.replace(config.model, name="tiny", alpha=1.0, options={}, batch_norm_momentum=None)
-        run = train(dataclasses.replace(config, model=model), tmp_path / "run", console=Console(quiet=True))
+        run = train(with_tiny(config), tmp_path / "run", console=Console(quiet=True))
     assert [(Path(path).name, reason) for path, reason in run.left_out] == [("bro\tken.png", "empty file")]
     assert "bro\tken.png</td><td>empty file</td>" in (run.folder / "report.html").read_text("utf-8")
 

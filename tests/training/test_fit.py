@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed_training import tiny_registered, with_tiny
 from rich.console import Console
 from training_helpers import tiny_config, write_digits
 
@@ -27,6 +28,18 @@ from keras_inception.training.runs.history import read_history
 
 def quiet():
     return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture(autouse=True)
+def tiny():
+    """A tiny network of two auxiliary heads, while a test of this file runs."""
+    with tiny_registered("aux1", "aux2"):
+        yield
+
+
+def config_of(data, **changes):
+    """A configuration of the tiny network."""
+    return with_tiny(tiny_config(f"folder:{data}", **changes))
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +58,9 @@ def output():
 @pytest.fixture(scope="module")
 def run(data, output, tmp_path_factory):
     """Two epochs with auxiliary heads."""
-    config = tiny_config(f"folder:{data}", epochs=2)
-    return train(config, tmp_path_factory.mktemp("runs") / "first", console=Console(file=output, width=200))
+    with tiny_registered("aux1", "aux2"):
+        console = Console(file=output, width=200)
+        return train(config_of(data, epochs=2), tmp_path_factory.mktemp("runs") / "first", console=console)
 
 
 def same_files(folder):
@@ -124,7 +138,7 @@ def test_the_run_opens_again_with_the_same_splits_and_a_model_of_raw_pixels(run)
         assert pixels.dtype == np.float32
         assert pixels.max() > 200
         np.testing.assert_array_equal(pixels, np.round(pixels))
-        hits += int((model.predict(pixels, verbose=0)["predictions"].argmax(axis=1) == labels).sum())
+        hits += int((np.asarray(model(pixels)["predictions"]).argmax(axis=1) == labels).sum())
     assert hits / 15 == pytest.approx(json.loads((run.folder / "evaluation.json").read_text())["accuracy"])
 
 
@@ -179,7 +193,7 @@ def test_top5_counts_the_five_likeliest():
 
 def test_a_run_folder_that_cannot_be_written_is_refused_before_training(data, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    config = tiny_config(f"folder:{data}")
+    config = config_of(data)
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(ValueError, match="run folder must be") as caught:
             train(config, place, overwrite=True, console=quiet())
@@ -190,7 +204,7 @@ def test_a_run_folder_that_cannot_be_written_is_refused_before_training(data, tm
 def test_bad_data_leaves_no_run_folder_behind(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="Received: no images in"):
-        train(tiny_config(f"folder:{tmp_path / 'empty'}"), tmp_path / "run", console=quiet())
+        train(config_of(tmp_path / "empty"), tmp_path / "run", console=quiet())
     assert not (tmp_path / "run").exists()
 
 
@@ -342,7 +356,7 @@ def test_only_a_run_folder_is_overwritten(data, copy, tmp_path):
     photos = write_digits(tmp_path / "photos")
     before = same_files(photos)
     with pytest.raises(ValueError, match="must be a run folder. Received: .*photos without config.json"):
-        train(tiny_config(f"folder:{photos}"), photos, overwrite=True, console=quiet())
+        train(config_of(photos), photos, overwrite=True, console=quiet())
     assert same_files(photos) == before
     (copy.folder / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="must hold nothing else. Received: 'notes.txt'"):
@@ -373,7 +387,7 @@ def test_only_what_was_half_written_is_removed(tmp_path):
 
 
 def test_the_validation_loss_leaves_the_penalty_out_with_one_head_too(data, tmp_path):
-    config = tiny_config(f"folder:{data}")
+    config = config_of(data)
     config = dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, aux_heads=False),

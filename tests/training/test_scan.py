@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from killed_training import tiny_registered, with_tiny
 from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits
@@ -193,7 +194,8 @@ def test_training_goes_through_500_damaged_images_among_2000(tmp_path):
     )  # fmt: skip
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, channels=3))
     output = io.StringIO()
-    run = train(config, tmp_path / "run", console=Console(file=output, width=400))
+    with tiny_registered():
+        run = train(with_tiny(config), tmp_path / "run", console=Console(file=output, width=400))
     lines = (run.folder / "quarantine.txt").read_text().splitlines()
     assert sorted(line.split("\t")[0] for line in lines) == sorted(unreadable)
     assert output.getvalue().count("warning: left out") == len(unreadable)

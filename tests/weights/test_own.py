@@ -28,7 +28,8 @@ def written(form: str, state: str, folder: Path) -> dict[str, Path]:
     model = build(form)
     if state != "plain":
         loss = keras.losses.MeanSquaredError()
-        model.compile("adam", dict.fromkeys(model.output, loss) if isinstance(model.output, dict) else loss)
+        losses = dict.fromkeys(model.output, loss) if isinstance(model.output, dict) else loss
+        model.compile("adam", losses, jit_compile=False)
     if state == "fitted":
         outputs = keras.tree.map_structure(lambda output: np.zeros((2, *output.shape[1:])), model.output)
         model.fit(np.zeros((2, 96, 96, 3), "float32"), outputs, verbose=0)
