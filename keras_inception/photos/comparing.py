@@ -65,14 +65,14 @@ def compare(
 def _segments(splits: Splits, pictures: int) -> tuple[Segment, list[Segment], Segment]:
     """The pictures in the order in which they are read: audition, the others to learn from, test."""
     train, classes = splits.train, len(splits.class_names)
-    most = max(1, pictures - len(splits.validation.labels))
+    most = max(pictures * 4 // 5, pictures - len(splits.validation.labels))
     order = _in_equal_shares(train.labels, classes)[:most]
     count = min(len(order), int(np.clip(AUDITION * classes, _AUDITION_LEAST, _AUDITION_MOST)))
     audition = Segment(0, train.subset(np.sort(order[:count])))
     learning: list[Segment] = []
     others = [train.subset(np.sort(order[count:]))] if count < len(order) else []
     validation = splits.validation
-    shares = _in_equal_shares(validation.labels, classes)[: max(classes, pictures - len(order))]
+    shares = _in_equal_shares(validation.labels, classes)[: pictures - most]
     for images in [*others, validation.subset(np.sort(shares))]:
         learning.append(Segment((learning[-1] if learning else audition).end, images))
     shares = _in_equal_shares(splits.test.labels, classes)[:pictures]

@@ -56,8 +56,8 @@ class FeatureFolder:
         noted = read_json(folder / ROWS) if (folder / ROWS).is_file() else {}
         if noted and noted.get("identity") != identity:
             raise ValueError(
-                f"Pictures must be those that the features were computed of; another --output begins anew. "
-                f"Received: changed pictures for {folder}"
+                f"Pictures, and how many are compared, must be those that the features were computed of; another "
+                f"--output begins anew. Received: others than in {folder}"
             )
         done = noted.get("done", {})
         self._done: dict[str, int] = {key: count for key, count in done.items() if self._path(key).is_file()}

@@ -27,6 +27,7 @@ from keras_inception.training.runs import folder as run_folder
 from keras_inception.training.runs import run as run_names
 
 RECIPE, STATE, FEATURES, PICTURE = "finetune", "fit.json", "features", "trunks.svg"
+LEAST_PICTURES = 100  # fewer tell one network from another by chance
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,10 @@ def fit(
     """
     tell = Teller(console or Console(highlight=False))
     limits = check_limits(under or {}, UNDER, "--under"), check_limits(over or {}, OVER, "--over")
-    if pictures < 1 or (epochs is not None and epochs < 1):
-        raise ValueError(f"--pictures and --epochs must be at least 1. Received: {pictures} and {epochs}")
+    if pictures < LEAST_PICTURES:
+        raise ValueError(f"--pictures must be at least {LEAST_PICTURES}. Received: {pictures}")
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"--epochs must be at least 1. Received: {epochs}")
     place, data = Path(output), specification(photos)
     base = dataclasses.replace(load_recipe(RECIPE), data=data, recipe=RECIPE).resolved()
     base = dataclasses.replace(base, epochs=epochs or base.epochs)

@@ -10,13 +10,14 @@ import tensorflow as tf
 from keras_inception.photos import features as room
 from keras_inception.photos import trunks
 from keras_inception.photos.choosing import OVER, UNDER, Candidate, Costs, check_limits, choose
-from keras_inception.photos.comparing import _in_equal_shares
+from keras_inception.photos.comparing import _in_equal_shares, _segments
 from keras_inception.photos.features import BATCH, FeatureFolder, Segment, compute
 from keras_inception.photos.heads import clearly_better, fit_head
 from keras_inception.photos.making import specification
 from keras_inception.photos.trunks import Trunk, find_trunks
 from keras_inception.training.config import TrainConfig
-from keras_inception.training.data.images import FileImages
+from keras_inception.training.data.images import ArrayImages, FileImages
+from keras_inception.training.data.sources import Splits
 from keras_inception.weights import DownloadError
 
 # ---------------------------------------------------------------------------------------------------------- heads
@@ -271,3 +272,18 @@ def test_the_first_pictures_hold_equal_shares_of_every_class():
     assert sorted(order) == list(range(150))
     assert np.ptp(np.bincount(labels[order[:24]])) <= 1
     assert np.bincount(labels[order[:60]])[1] == 10
+
+
+@pytest.mark.parametrize(("train", "validation", "pictures"), [(60, 12, 2000), (600, 60, 300), (120, 900, 100)])
+def test_pictures_are_read_in_three_parts_and_no_more_than_asked(train: int, validation: int, pictures: int):
+    def images(count: int) -> ArrayImages:
+        return ArrayImages(np.zeros((count, 2, 2, 3), np.uint8), np.arange(count) % 3, [str(i) for i in range(count)])
+
+    splits = Splits(images(train), images(validation), images(30), ["a", "b", "c"], [])
+    audition, rest, test = _segments(splits, pictures)
+    segments = [audition, *rest, test]
+    assert [segment.begin for segment in segments[1:]] == [segment.end for segment in segments[:-1]]
+    learning = [name for segment in segments[:-1] for name in segment.images.names]
+    assert len(learning) == min(pictures, train + validation)
+    assert np.bincount(audition.images.labels).min() >= 20 or train < 200
+    assert len(test.images.names) == 30
