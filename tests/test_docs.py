@@ -9,6 +9,7 @@ import pytest
 
 import keras_inception as ki
 from keras_inception import weights
+from keras_inception.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,6 +52,16 @@ def test_what_would_download_uses_names_that_exist(page: str):
         compile(block, page, "exec")
         for owner, name in re.findall(r"\b(ki|weights)\.(\w+)\(", block):
             assert hasattr(ki if owner == "ki" else weights, name)
+
+
+def test_options_that_are_named_beside_those_of_other_makers_exist():
+    text = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    nested = re.findall(r"--([a-z]+(?:\.[a-z-]+)+)", text)
+    assert len(nested) > 20
+    for option in nested:
+        value: object = TrainConfig()
+        for name in option.replace("-", "_").split("."):
+            value = getattr(value, name)
 
 
 def test_an_example_runs(capsys: pytest.CaptureFixture[str]):
