@@ -69,7 +69,7 @@ def test_paths_begin_at_the_table_and_may_be_absolute_or_in_the_home(here, tmp_p
     rows = [(begin[i % 3] + path, path.split("/")[0]) for i, path in enumerate(PATHS)]
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "tables", table(rows))
-    config = tiny_config("csv:tables/photos.csv").with_absolute_paths()
+    config = tiny_config("csv:tables/photos.csv").resolved()
     assert config.data == f"csv:{tmp_path}/tables/photos.csv"
     assert sum(len(open_splits(config)[part].names) for part in ("train", "validation", "test")) == 24
     assert open_splits(tiny_config("csv:~/tables/photos.csv")).class_names == ["digit_0", "digit_1", "digit_2"]
@@ -81,7 +81,7 @@ def test_a_table_that_is_a_link_lists_what_lies_beside_the_link(here, tmp_path, 
     write(tmp_path / "store", table(), "0af3")
     (here / "photos.csv").symlink_to(tmp_path / "store" / "0af3")
     monkeypatch.chdir(here)
-    config = tiny_config("csv:photos.csv").with_absolute_paths()
+    config = tiny_config("csv:photos.csv").resolved()
     assert config.data == f"csv:{here}/photos.csv"
     assert len(open_splits(config).class_names) == 3
 
@@ -181,7 +181,7 @@ def test_several_sources_are_found_again_from_anywhere_and_commas_in_paths_are_t
     odd = tmp_path / "roses, and folders:all"
     odd.mkdir()
     halves(here, odd)
-    config = tiny_config(f"folder:{odd.name}/a,folder:{odd.name}/b").with_absolute_paths()
+    config = tiny_config(f"folder:{odd.name}/a,folder:{odd.name}/b").resolved()
     assert config.data == f"folder:{odd}/a,folder:{odd}/b"
     config.validate()
     assert len(open_splits(config).train.labels) == 16

@@ -55,7 +55,7 @@ class TestHuggingFace:
 
     def test_a_folder_of_images_is_read_by_the_library(self, datasets, here, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        config = tiny_config("hf:./photos").with_absolute_paths()
+        config = tiny_config("hf:./photos").resolved()
         assert config.data == f"hf:{here}"
         assert parts_of(open_splits(config)) == parts_of(open_splits(tiny_config(f"folder:{here}")))
 
