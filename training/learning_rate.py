@@ -76,6 +76,8 @@ def check_output(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in (".svg", ".png", ".csv"):
         raise ValueError(f"A curve's file must end in .svg, .png or .csv. Received: {path}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"A curve's file must lie in a folder that exists. Received: {path}")
     return path
 
 

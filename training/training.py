@@ -8,6 +8,7 @@ from rich.console import Console
 
 from .config import TrainConfig
 from .data.images import typical_side
+from .data.shards import damage_told
 from .data.sources import Splits, open_splits
 from .engine.checkpoints import Checkpoint, CheckpointError
 from .engine.devices import deterministic_kernels, find_devices
@@ -133,6 +134,7 @@ def _report_bad_files(splits: Splits, console: Console) -> None:
         console.print(f"warning: left out {file.path}: {file.reason}", style="yellow", markup=False, soft_wrap=True)
 
 
+@damage_told()
 def _warn_of_lost_detail(config: TrainConfig, splits: Splits, console: Console) -> None:
     """Says so where photographs are to be learnt at the size of stamps, as by a recipe for other pictures."""
     size, side = config.model.image_size, typical_side(splits.train)

@@ -102,7 +102,7 @@ def show_learning_rates(found: "LearningRates", own: float, files: Sequence[Path
     if found.suggestion is None or lowest is None:
         rows.append(("suggestion", "none: the loss never fell; begin with a lower --lowest"))
     else:
-        rows.append(("suggestion", f"--optimizer.learning-rate {found.suggestion:.1e} (the recipe has {own:.1e})"))
+        rows.append(("suggestion", f"--optimizer.learning-rate {found.suggestion:.1e} (the run has {own:.1e})"))
         rows.append(("lowest loss", f"{found.smoothed[lowest]:.3f} at {found.rates[lowest]:.1e}, ten times as high"))
     reached = f"{len(found.rates)} steps, to a rate of {found.rates[-1]:.1e}" if found.rates else "no step"
     rows.append((found.ended, f"after {reached}"))
