@@ -283,7 +283,7 @@ def test_files_that_are_no_images_are_set_aside_and_named(command: Command, tmp_
     whole = digit_image(tmp_path / "whole.jpg").read_bytes()
     (data / "b" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     before = snapshot(data)
-    arguments = ["train", *SMALL, "--data", f"folder:{data}", "--output", tmp_path / "run"]
+    arguments = ["train", "--recipe", "digits", *SMALL, "--data", f"folder:{data}", "--output", tmp_path / "run"]
     assert_one_sentence(command(*arguments), "pipeline.max_bad_share", "2 of 26")
     code, out, _ = command(*arguments, "--pipeline.max-bad-share", "0.2")
     assert code == 0
