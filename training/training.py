@@ -137,8 +137,8 @@ def _report_bad_files(splits: Splits, console: Console) -> None:
 @damage_told()
 def _warn_of_lost_detail(config: TrainConfig, splits: Splits, console: Console) -> None:
     """Says so where photographs are to be learnt at the size of stamps, as by a recipe for other pictures."""
-    size, side = config.model.image_size, typical_side(splits.train)
-    if size < _SMALL and side >= _TIMES_AS_LARGE * size:
+    size = config.model.image_size
+    if size < _SMALL and (side := typical_side(splits.train)) >= _TIMES_AS_LARGE * size:
         console.print(
             f"warning: the images' shorter side is about {side} pixels and the network sees {size} (model.image_size): "
             "what is small in them is lost; --recipe finetune sees 224",

@@ -34,6 +34,7 @@ from keras_inception.cli.networks import PREDICTION_BATCH
 from keras_inception.cli.tables import print_json
 from keras_inception.cli.training import new_folder, train_command
 from keras_inception.cli.tuning import tune_command
+from keras_inception.photos.shipping import export_run
 from keras_inception.training.recipes import load_recipe
 
 USAGE_ERROR = 2
@@ -160,7 +161,6 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
     """
     need_tensorflow()
     from keras_inception import tflite, training
-    from keras_inception.photos.shipping import export_run
 
     began = time.monotonic()
     tables.show_heading("Train")

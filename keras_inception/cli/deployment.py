@@ -11,7 +11,7 @@ from keras_inception.cli import tables
 from keras_inception.cli.arguments import File, Files, Json, Mode, Options, RunFolder, Split, by_default
 from keras_inception.cli.common import command, need_tensorflow
 from keras_inception.cli.tables import print_json
-from keras_inception.photos.shipping import CALIBRATION_IMAGES, PROOF_IMAGES
+from keras_inception.photos.shipping import CALIBRATION_IMAGES, PROOF_IMAGES, export_run
 
 if TYPE_CHECKING:
     from keras_inception.tflite import Limits
@@ -68,7 +68,6 @@ def export(
     """
     need_tensorflow()
     from keras_inception import training
-    from keras_inception.photos.shipping import export_run
 
     if batch < 0:
         raise ValueError(f"--batch must be at least 0. Received: {batch}")

@@ -72,7 +72,7 @@ def fit(
     )
     if json:
         print((place / making.STATE).read_text(encoding="utf-8"), end="")
-        return 0 if fitted.proof.passed and not fitted.missed else 1
+        return 0 if fitted.kept else 1
     tables.show_files(fitted.export.folder, fitted.export.manifest["files"])
     tables.show_proof(fitted.proof)
     tables.show_lines(
@@ -83,4 +83,4 @@ def fit(
         *(("missed", sentence) for sentence in fitted.missed),
         ("next", command("predict", fitted.run.folder, "PHOTO.jpg")),
     )
-    return 0 if fitted.proof.passed and not fitted.missed else 1
+    return 0 if fitted.kept else 1

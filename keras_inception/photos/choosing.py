@@ -61,6 +61,17 @@ def check_limits(limits: Mapping[str, Any], known: Sequence[str], option: str) -
     return {name: float(value) for name, value in limits.items()}
 
 
+def check_name(named: str | None, trunks: Sequence[Trunk]) -> None:
+    """Checks the name of the trunk to take.
+
+    Raises:
+        ValueError: None has it.
+    """
+    names = [trunk.name for trunk in trunks]
+    if named is not None and named not in names:
+        raise ValueError(f"--choose names one of {', '.join(names)}. Received: {named}")
+
+
 def choose(
     candidates: Sequence[Candidate],
     *,
@@ -74,20 +85,16 @@ def choose(
         candidates: What there is; those given up early, or whose costs were not measured, are taken by name alone.
         under: Largest `latency_ms` and `size_mb`.
         over: Smallest `accuracy`: then the smallest file that reaches it, and the quickest of those, is taken.
-        named: The name of the one to take, whatever it costs.
+        named: The name of the one to take, whatever it costs; `check_name` has seen it.
 
     Returns:
         The candidate, and why it was taken.
 
     Raises:
-        ValueError: None keeps the limits, or has the name.
+        ValueError: None keeps the limits.
     """
     if named is not None:
-        found = [candidate for candidate in candidates if candidate.name == named]
-        if not found:
-            names = ", ".join(candidate.name for candidate in candidates)
-            raise ValueError(f"--choose names one of {names}. Received: {named}")
-        return found[0], "because it was asked for"
+        return next(candidate for candidate in candidates if candidate.name == named), "because it was asked for"
     measured = {candidate: candidate.costs for candidate in candidates if candidate.costs and not candidate.reason}
     limits = " and ".join(f"{name} {value:g}" for name, value in under.items())
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-import keras_inception as ki
 from keras_inception.photos.choosing import Candidate
 from keras_inception.photos.features import FeatureFolder, Segment, compute
 from keras_inception.photos.heads import LinearHead, clearly_better, fit_head
@@ -22,7 +21,13 @@ _AUDITION_LEAST, _AUDITION_MOST = 200, 400
 
 
 def compare(
-    folder: Path, splits: Splits, trunks: Sequence[Trunk], config: TrainConfig, pictures: int, tell: Teller
+    folder: Path,
+    splits: Splits,
+    identity: str,
+    trunks: Sequence[Trunk],
+    config: TrainConfig,
+    pictures: int,
+    tell: Teller,
 ) -> list[Candidate]:
     """Computes the features that are lacking, and the accuracy of a linear head on each trunk's.
 
@@ -32,6 +37,7 @@ def compare(
     Args:
         folder: Where the features are kept.
         splits: The data; the head learns from training and validation pictures, and is held against the test's.
+        identity: What tells these pictures from others.
         trunks: The trunks.
         config: How pictures are prepared.
         pictures: At most so many training and validation pictures are used, and test pictures likewise.
@@ -39,7 +45,6 @@ def compare(
     """
     audition, rest, test = _segments(splits, pictures)
     learning, rows = [audition, *rest], test.end
-    identity = "-".join(str(splits.describe(part)["fingerprint"]) for part in ("train", "validation", "test"))
     kept = FeatureFolder(folder, f"{identity}-{rows}-{audition.end}", rows)
     with tell.progress("looking at photographs", rows, already=min(map(kept.done, trunks))) as progress:
         compute(kept, audition, trunks, config, progress.advance)
@@ -91,17 +96,12 @@ def _in_equal_shares(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def _given_up(heads: dict[Trunk, LinearHead]) -> dict[Trunk, str]:
     """Why trunks are given up, by trunk: a cheaper one is plainly better on the same pictures."""
-    costs = {trunk: _multiply_adds(trunk) for trunk in heads}
     reasons = {}
     for trunk, head in heads.items():
-        cheaper = [t for t in heads if costs[t] <= costs[trunk] and clearly_better(heads[t].hits, head.hits)]
+        cheaper = [
+            t for t in heads if t.multiply_adds <= trunk.multiply_adds and clearly_better(heads[t].hits, head.hits)
+        ]
         if cheaper:
             best = max(cheaper, key=lambda other: heads[other].accuracy)
             reasons[trunk] = f"{best.name} is cheaper and reaches {heads[best].accuracy:.1%} on the same pictures"
     return reasons
-
-
-def _multiply_adds(trunk: Trunk) -> float:
-    """About what a trunk computes for one picture, by the published figure of its network."""
-    entry = ki.get_entry(trunk.network)
-    return entry.multiply_adds * (trunk.size / entry.input_size) ** 2

@@ -13,8 +13,8 @@ import numpy as np
 from keras_inception import tflite
 from keras_inception.photos.choosing import Costs
 from keras_inception.training.config import TrainConfig
-from keras_inception.training.engine.network import build_model
 from keras_inception.training.files import read_json, write_text
+from keras_inception.training.tuning.costs import tflite_file
 
 COSTS = "costs.json"
 _PICTURES, _RUNS = 4, 30  # what is in the pictures changes neither figure
@@ -30,7 +30,7 @@ def measure(
     """Measures the int8 files of networks in turns; what is known from an earlier call is not measured again.
 
     Args:
-        folder: Where the figures are kept, and the files of a call that was killed half way.
+        folder: Where the figures are kept.
         configs: The networks, by name.
         classes: How many classes they tell apart.
         threads: Threads of LiteRT; None: as many as there are cores.
@@ -41,21 +41,19 @@ def measure(
     """
     path = folder / COSTS
     known = read_json(path) if path.is_file() else {}
-    lacking = [name for name in configs if name not in known]
+    keys = {name: f"{name}, {classes} classes, {threads or 'all'} threads" for name in configs}
+    lacking = [name for name in configs if keys[name] not in known]
     if lacking:
-        with tempfile.TemporaryDirectory(dir=folder) as place:
+        with tempfile.TemporaryDirectory() as place:
             files = {name: _int8_file(Path(place) / name, configs[name], classes) for name in track(lacking)}
             for timing in tflite.benchmark(files, threads=threads, runs=_RUNS):
                 size = files[timing.name].stat().st_size / 1e6
-                known[timing.name] = {"latency_ms": round(timing.median_ms, 3), "size_mb": round(size, 3)}
+                known[keys[timing.name]] = {"latency_ms": round(timing.median_ms, 3), "size_mb": round(size, 3)}
         write_text(path, json.dumps(known, indent=2) + "\n")
-    return {name: Costs(**known[name]) for name in configs}
+    return {name: Costs(**known[keys[name]]) for name in configs}
 
 
 def _int8_file(folder: Path, config: TrainConfig, classes: int) -> Path:
     size = config.model.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (_PICTURES, size, size, 3), dtype=np.uint8)
-    exported = tflite.export(
-        build_model(config, classes), folder, modes=("int8",), saved_model=False, calibration=pixels, rounding="nearest"
-    )
-    return exported.folder / "model_int8.tflite"
+    return tflite_file(folder, config, classes, "int8", pixels)

@@ -40,11 +40,12 @@ class LinearHead:
 
 
 def fit_head(features: np.ndarray, labels: np.ndarray, classes: int) -> LinearHead:
-    """Fits a linear classifier by least squares with a penalty, and tells its leave-one-out accuracy exactly.
+    """Fits a linear classifier by least squares with a penalty, and tells its leave-one-out accuracy.
 
-    What a ridge regression answers for a picture when it was fitted on all others follows from the one fit on all
-    (Cook & Weisberg, Residuals and Influence in Regression, 1982, 2.2), so that leaving out each of a thousand pictures
-    costs no more than one fit. The penalty is the one with the smallest squared error of those answers.
+    What a ridge regression answers for a picture when it was fitted on all others follows exactly from the one fit on
+    all, by the picture's leverage (https://en.wikipedia.org/wiki/PRESS_statistic), so that leaving out each of a
+    thousand costs no more than one fit. Mean and scale of the features are those of all pictures throughout. The
+    penalty is the one with the smallest squared error of those answers.
 
     Args:
         features: [n, features].

@@ -17,13 +17,14 @@ _UNEQUAL, _FEW = 3, 20
 _TOLD = ("conflict", "overlap", "duplicate")
 
 
-def look(data: str, splits: Splits, place: Path) -> list[tuple[str, str]]:
+def look(data: str, splits: Splits, place: Path, identity: str) -> list[tuple[str, str]]:
     """Looks at the data of a run, and tells it in labelled lines.
 
     Args:
         data: The data's specification.
         splits: The data, opened.
         place: Folder in which the findings about files are kept, so that looking again costs nothing.
+        identity: What tells these pictures from others.
     """
     counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
     total = sum(len(splits[part].labels) for part in ("train", "validation", "test"))
@@ -46,13 +47,12 @@ def look(data: str, splits: Splits, place: Path) -> list[tuple[str, str]]:
         first = splits.bad_files[0]
         lines.append(("left out", f"{len(splits.bad_files)} that cannot be used, such as {first.path}: {first.reason}"))
     if data.startswith(("folder:", "csv:")):
-        lines += _repeated(data, splits, place / SCAN)
+        lines += _repeated(data, identity, place / SCAN)
     return lines
 
 
-def _repeated(data: str, splits: Splits, kept: Path) -> list[tuple[str, str]]:
+def _repeated(data: str, identity: str, kept: Path) -> list[tuple[str, str]]:
     """Lines about pictures that are there more than once."""
-    identity = "-".join(str(splits.describe(part)["content"]) for part in ("train", "validation", "test"))
     found = read_json(kept) if kept.is_file() else {}
     if found.get("identity") != identity:
         findings = scan(data).findings

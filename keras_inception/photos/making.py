@@ -13,14 +13,14 @@ from rich.console import Console
 
 from keras_inception import tflite, training
 from keras_inception.photos import costs, picture
-from keras_inception.photos.choosing import OVER, UNDER, Candidate, Costs, check_limits, choose
+from keras_inception.photos.choosing import OVER, UNDER, Candidate, Costs, check_limits, check_name, choose
 from keras_inception.photos.comparing import compare
 from keras_inception.photos.looking import look
 from keras_inception.photos.shipping import PROOF_IMAGES, export_run
 from keras_inception.photos.telling import Teller
 from keras_inception.photos.trunks import Trunk, find_trunks
 from keras_inception.training.config import TrainConfig
-from keras_inception.training.data.sources import open_splits
+from keras_inception.training.data.sources import Splits, open_splits
 from keras_inception.training.files import alone, write_text
 from keras_inception.training.recipes import load_recipe
 from keras_inception.training.runs import folder as run_folder
@@ -55,6 +55,11 @@ class Fitted:
     accuracy: float
     costs: Costs
     missed: list[str]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the files are proven and keep the limits."""
+        return self.proof.passed and not self.missed
 
 
 def fit(
@@ -108,22 +113,23 @@ def fit(
         raise ValueError(f"--pictures must be at least {LEAST_PICTURES}. Received: {pictures}")
     if epochs is not None and epochs < 1:
         raise ValueError(f"--epochs must be at least 1. Received: {epochs}")
-    place, data = Path(output), specification(photos)
-    base = dataclasses.replace(load_recipe(RECIPE), data=data, recipe=RECIPE).resolved()
+    place = Path(output)
+    base = dataclasses.replace(load_recipe(RECIPE), data=specification(photos), recipe=RECIPE).resolved()
     base = dataclasses.replace(base, epochs=epochs or base.epochs)
+    base.validate()
     at_hand = find_trunks(networks, weights, sizes, accept_license=accept_license)
-    if named is not None and named not in [trunk.name for trunk in at_hand.trunks]:
-        choose([Candidate(trunk, 0, 0) for trunk in at_hand.trunks], under={}, over={}, named=named)
+    check_name(named, at_hand.trunks)
     splits = open_splits(base)  # whatever is wrong with the data is said before anything is written
     _make(place)
     with alone(place, "A fit"):
         tell.heading("Photographs")
-        tell.lines(look(data, splits, place))
+        identity = _identity(splits)
+        tell.lines(look(base.data, splits, place, identity))
         tell.heading("Networks")
         tell.missing(at_hand)
         configs = {trunk.key: _config(base, trunk) for trunk in at_hand.trunks}
         classes = len(splits.class_names)
-        candidates = compare(place / FEATURES, splits, at_hand.trunks, base, pictures, tell)
+        candidates = compare(place / FEATURES, splits, identity, at_hand.trunks, base, pictures, tell)
         measured = _worth_measuring(candidates, named)
         with tell.progress("timing int8 files", len(measured)) as track:
             figures = costs.measure(place, {t.key: configs[t.key] for t in measured}, classes, threads, track)
@@ -151,6 +157,12 @@ def specification(photos: str | Path) -> str:
     if ":" not in text or (path.anchor and not path.exists()):
         raise FileNotFoundError(f"Photographs must be a folder, a CSV file or data such as tfds:NAME. Received: {text}")
     return text
+
+
+def _identity(splits: Splits) -> str:
+    """What tells these pictures from others: their names, labels and content, part by part."""
+    described = [splits.describe(part) for part in run_names.SPLITS]
+    return "-".join(f"{part['fingerprint']}{part['content']}" for part in described)
 
 
 def _config(base: TrainConfig, trunk: Trunk) -> TrainConfig:

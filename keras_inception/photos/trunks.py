@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,9 @@ import tensorflow as tf
 
 import keras_inception as ki
 from keras_inception import weights
+from keras_inception.training.config import ModelConfig, TrainConfig
+from keras_inception.training.files import sha256
+from keras_inception.training.tuning.costs import network_costs
 from keras_inception.weights import DownloadError, WeightsError
 from keras_inception.weights.catalogue import PREFERRED, has_tag
 from keras_inception.weights.download import cache_folder
@@ -37,6 +39,8 @@ class Trunk:
     """What tells the weights from others of the same network; empty where there are none."""
     digest: str
     """Of the weights: what was computed with others is not taken for theirs."""
+    multiply_adds: int
+    """Of the network for one picture, with a classifier of two classes."""
 
     @property
     def name(self) -> str:
@@ -97,9 +101,12 @@ def find_trunks(
     for network, source in dict.fromkeys(named):
         several = len([other for other, _ in dict.fromkeys(named) if other == network]) > 1
         label = Path(source).stem if several else ""
-        content = source.encode() if has_tag(source) else Path(source).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()[:8]
-        trunks += [Trunk(network, source, size, label, digest) for size in _sizes_for(network, sizes)]
+        found = find(source)
+        digest, options = sha256(found.file())[:8], dict(found.weight_set.arguments) if found.weight_set else {}
+        for size in _sizes_for(network, sizes):
+            model = ModelConfig(name=network, aux_heads=False, image_size=size, options=options)
+            cost = network_costs(TrainConfig(model=model), classes=2).multiply_adds
+            trunks.append(Trunk(network, source, size, label, digest, cost))
     names = [trunk.name for trunk in trunks]
     if twins := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"Weights must differ in network or file name. Received: {', '.join(twins)} twice")

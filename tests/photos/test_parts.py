@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_inception as ki
+from keras_inception.graph import multiply_adds
 from keras_inception.photos import features as room
 from keras_inception.photos import trunks
-from keras_inception.photos.choosing import OVER, UNDER, Candidate, Costs, check_limits, choose
+from keras_inception.photos.choosing import OVER, UNDER, Candidate, Costs, check_limits, check_name, choose
 from keras_inception.photos.comparing import _in_equal_shares, _segments
-from keras_inception.photos.features import BATCH, FeatureFolder, Segment, compute
+from keras_inception.photos.features import FeatureFolder, Segment, compute
 from keras_inception.photos.heads import clearly_better, fit_head
 from keras_inception.photos.making import specification
 from keras_inception.photos.trunks import Trunk, find_trunks
@@ -68,11 +70,11 @@ def test_better_is_told_from_chance():
 # ---------------------------------------------------------------------------------------------------------- choice
 
 ROWS = [
-    Candidate(Trunk("mobilenet_v2", "a", size, "", ""), accuracy, 100, costs=Costs(latency, 3.0))
+    Candidate(Trunk("mobilenet_v2", "a", size, "", "", 1), accuracy, 100, costs=Costs(latency, 3.0))
     for size, accuracy, latency in ((224, 0.95, 4.0), (160, 0.92, 2.0), (96, 0.85, 1.0))
 ] + [
-    Candidate(Trunk("inception_v3", "b", 299, "", ""), 0.97, 100, costs=Costs(40.0, 22.0)),
-    Candidate(Trunk("xception", "c", 299, "", ""), 0.5, 40, reason="plainly beaten"),
+    Candidate(Trunk("inception_v3", "b", 299, "", "", 1), 0.97, 100, costs=Costs(40.0, 22.0)),
+    Candidate(Trunk("xception", "c", 299, "", "", 1), 0.5, 40, reason="plainly beaten"),
 ]
 
 
@@ -105,13 +107,18 @@ def test_of_equals_the_quicker_is_taken():
         ({"under": {"latency_ms": 0.5}}, ["latency_ms 0.5", "the nearest is mobilenet_v2-96 with latency_ms 1"]),
         ({"under": {"latency_ms": 0.9, "size_mb": 2}}, ["nearest is mobilenet_v2-96", "size_mb 3"]),
         ({"over": {"accuracy": 0.99}}, ["accuracy 0.99", "nearest is inception_v3-299 with 0.970"]),
-        ({"named": "resnext50-224"}, ["--choose names one of mobilenet_v2-224", "resnext50-224"]),
     ],
 )
 def test_limits_that_nothing_keeps_are_answered_with_the_nearest(limits, words):
     with pytest.raises(ValueError, match="Received") as error:
         choose(ROWS, **{"under": {}, "over": {}, **limits})
     assert all(word in str(error.value) for word in words)
+
+
+def test_a_name_that_nothing_has_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match="--choose names one of mobilenet_v2-224, .*Received: resnext50-224"):
+        check_name("resnext50-224", [row.trunk for row in ROWS])
+    assert choose(ROWS, under={}, over={}, named="xception-299")[0] == ROWS[-1]
 
 
 @pytest.mark.parametrize("limits", [{"latency": 3}, {"latency_ms": 0}, {"latency_ms": "quick"}, {"latency_ms": True}])
@@ -127,6 +134,8 @@ def test_a_limit_is_a_known_name_and_a_positive_number(limits):
 def test_a_file_tells_its_network_by_content_or_name_or_is_told(narrow: Path, tmp_path: Path):
     (found,) = find_trunks([], [str(narrow)], [64]).trunks
     assert (found.network, found.name, found.source) == ("mobilenet_v1", "mobilenet_v1-64", str(narrow))
+    model = ki.create_model("mobilenet_v1", alpha=0.25, classes=2, input_shape=(64, 64, 3))
+    assert found.multiply_adds == multiply_adds(model)
     bare = narrow.with_name("bare.h5")
     for spelled in ("MobileNet-v1_mine.h5", "mobilenetv1.h5"):
         (tmp_path / spelled).write_bytes(bare.read_bytes())
@@ -154,9 +163,11 @@ def test_what_is_not_at_hand_is_named_with_what_would_bring_it(narrow: Path, mon
         find_trunks([], [], [])
 
 
-def test_the_cache_is_at_hand(monkeypatch: pytest.MonkeyPatch):
+def test_the_cache_is_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    file = tmp_path / "there"
+    file.write_bytes(b"weights")
     monkeypatch.setattr(trunks, "_cached", lambda network: network == "shufflenet")
-    monkeypatch.setattr("keras_inception.weights.resolved.fetch", lambda weight_set: Path("there"))
+    monkeypatch.setattr("keras_inception.weights.resolved.fetch", lambda weight_set: file)
     assert {trunk.network for trunk in find_trunks([], [], []).trunks} == {"shufflenet"}
 
 
@@ -263,7 +274,6 @@ def test_features_of_other_pictures_are_not_taken_for_these(narrow: Path, pictur
     compute(FeatureFolder(tmp_path, "these", len(pictures.labels)), Segment(0, pictures), chosen, TrainConfig())
     with pytest.raises(ValueError, match="must be those that the features were computed of"):
         FeatureFolder(tmp_path, "others", len(pictures.labels))
-    assert BATCH >= 1
 
 
 def test_the_first_pictures_hold_equal_shares_of_every_class():

@@ -136,6 +136,10 @@ MALFORMED = {
         )
         for text in ("heavy", "", "-1", "nan", "inf", "1e999")
     },
+    "a weight with a comma": (
+        table([(*row, 1) for row in DIGITS[:-1]] + [(*DIGITS[-1], '"1,000"')], "path,label,weight"),
+        "A weight must be a number of at least 0. Received: line 25 with '1,000' in",
+    ),
     "weights of nothing": (
         table([(*row, 0) for row in DIGITS], "path,label,weight"),
         "must weigh more than 0. Received: none of 24 in",

@@ -11,6 +11,7 @@ from table_helpers import DIGITS, PATHS, parts_of
 from training_helpers import tiny_config, with_pipeline
 
 from keras_inception.training import Run, pack, resume, train
+from keras_inception.training.data import hf
 from keras_inception.training.data.sources import open_splits
 
 
@@ -73,6 +74,36 @@ class TestHuggingFace:
         assert again.train.names == splits.train.names
         with pytest.raises(ValueError, match="At most 1.0% .* Received: 1 of 24 in"):
             open_splits(with_pipeline(config, max_bad_share=0.01))
+
+    @pytest.fixture
+    def loaded(self, datasets, here, monkeypatch):
+        """A function that has the library load rows of (path or None, class): images by their files, not their bytes."""
+
+        def load(**parts):
+            features = datasets.Features(
+                {"image": datasets.Image(), "label": datasets.ClassLabel(names=["digit_0", "digit_1", "digit_2"])}
+            )
+            made = {
+                part: datasets.Dataset.from_dict(
+                    {"image": [path and str(here / path) for path, _ in rows], "label": [label for _, label in rows]},
+                    features=features,
+                )
+                for part, rows in parts.items()
+            }
+            monkeypatch.setattr(hf, "_load", lambda _: made)
+            return tiny_config("hf:loaded")
+
+        return load
+
+    def test_a_file_may_be_named_twice_and_a_part_be_empty(self, loaded):
+        splits = open_splits(loaded(train=[*DIGITS, DIGITS[0]], test=[]))
+        names = [name for part in ("train", "validation", "test") for name in splits[part].names]
+        assert len(names) == len(set(names)) == len(DIGITS) + 1
+
+    @pytest.mark.parametrize(("row", "told"), [((None, 0), "neither"), (("gone.png", 0), "gone.png")])
+    def test_an_image_that_is_nowhere_gets_a_sentence(self, loaded, row, told):
+        with pytest.raises(ValueError, match=rf"its bytes or a file. Received: row 24 of loaded/train with .*{told}"):
+            open_splits(loaded(train=[*DIGITS, row]))
 
     def test_what_cannot_be_trained_on_is_refused(self, datasets, saved, tmp_path, monkeypatch):
         image, names = datasets.Image(), datasets.ClassLabel(names=["digit_0", "digit_1", "digit_2"])

@@ -32,7 +32,7 @@ def open_hf(place: str, config: TrainConfig, known_bad: Sequence[str] | None, to
     image, label = _columns(parts["train"], place)
     class_names = [str(name) for name in parts["train"].features[label].names]
     opened = {part: _images(dataset, image, label, f"{place}/{part}", config) for part, dataset in parts.items()}
-    opened = {part: images for part, images in opened.items() if part == "train" or images.labels.min() >= 0}
+    opened = {part: images for part, images in opened.items() if part == "train" or (images.labels >= 0).all()}
     unlabelled = int((opened["train"].labels < 0).sum())
     if unlabelled or (to_train and len(class_names) < 2):
         raise ValueError(
@@ -103,20 +103,22 @@ def _images(dataset: Any, image: str, label: str, place: str, config: TrainConfi
     labels = np.array([-1 if number is None else number for number in given], np.int64)
     rows = dataset.select_columns([image]).with_format("arrow")
     sizes: list[int] = []
-    names: list[str] = []
+    names: dict[str, None] = {}  # in order; no name is given twice, since an image is found again by it
     for table in rows.iter(1000):
         column = table[image].combine_chunks()
         for content, path in zip(column.field("bytes"), column.field("path").to_pylist(), strict=True):
-            if content.is_valid:
-                sizes.append(content.as_buffer().size)
-                names.append("/".join([place, str(len(names)), *([Path(path).name] if path else [])]))
-            else:
-                sizes.append(Path(path).stat().st_size)
-                names.append(path)
+            if not content.is_valid and not (path and Path(path).is_file()):
+                raise ValueError(
+                    f"Every image of hf:NAME must have its bytes or a file. Received: row {len(names)} of {place} with "
+                    f"{path or 'neither'}"
+                )
+            numbered = "/".join([place, str(len(names)), *([Path(path).name] if path else [])])
+            sizes.append(content.as_buffer().size if content.is_valid else Path(path).stat().st_size)
+            names[numbered if content.is_valid or path in names else path] = None
 
     def read(number: int) -> bytes:
         found = rows[number][image][0].as_py()
         return bytes(found["bytes"]) if found["bytes"] is not None else Path(found["path"]).read_bytes()
 
     everything = np.arange(len(labels))
-    return EncodedImages(read, everything, np.array(sizes), config.model.channels, labels, names)
+    return EncodedImages(read, everything, np.array(sizes), config.model.channels, labels, list(names))

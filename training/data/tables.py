@@ -118,7 +118,8 @@ def _text(path: Path) -> str:
 
 def _parse(text: str, place: str, folder: Path, where: Callable[[int, int], str]) -> Listing:
     """Reads a table; what is wrong with its rows is named by `where`, from a row's number and line."""
-    records = _records(text, place)
+    separator = _separator(text)
+    records = _records(text, place, separator)
     _, header = next(records, (0, []))
     columns = _columns(header, place)
     rows: list[Row] = []
@@ -130,6 +131,8 @@ def _parse(text: str, place: str, folder: Path, where: Callable[[int, int], str]
             wrong.setdefault(rule, []).append(f"{told} with {len(cells)}")
             continue
         given = {name: cells[i] for name, i in columns.items()}
+        if separator != ",":  # where a comma parts no cells, it may be the decimal sign
+            given = {name: cell.replace(",", ".") if name == _WEIGHT else cell for name, cell in given.items()}
         fault, row = _row(given, folder, told)
         if row is None:
             wrong.setdefault(fault, []).append(f"{told} with {shown(given[_FAULTY[fault]])}")
@@ -163,7 +166,7 @@ def _row(given: dict[str, str], folder: Path, where: str) -> tuple[str, Row | No
     if part is None:
         return _NO_SPLIT, None
     try:
-        weight = float(given.get(_WEIGHT, "1").replace(",", "."))  # a comma where the separator is none
+        weight = float(given.get(_WEIGHT, "1"))
     except ValueError:
         weight = -1.0
     if not 0 <= weight < float("inf"):
@@ -180,10 +183,14 @@ def _resolved(text: str, folder: Path) -> str:
     return path
 
 
-def _records(text: str, place: str) -> Iterator[tuple[int, list[str]]]:
-    """The records of a text that are not empty, each with the line that it begins in."""
+def _separator(text: str) -> str:
+    """What parts the cells: that by which the header names most columns."""
     first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")[:_LONGEST_HEADER]
-    separator = max(_SEPARATORS, key=lambda one: len(_found(next(csv.reader([first], delimiter=one), []))))
+    return max(_SEPARATORS, key=lambda one: len(_found(next(csv.reader([first], delimiter=one), []))))
+
+
+def _records(text: str, place: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The records of a text that are not empty, each with the line that it begins in."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     while True:
         line = reader.line_num + 1
