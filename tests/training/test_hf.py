@@ -77,7 +77,7 @@ class TestHuggingFace:
 
     @pytest.fixture
     def loaded(self, datasets, here, monkeypatch):
-        """A function that has the library load rows of (path or None, class): images by their files, not their bytes."""
+        """A function that has the library load rows of (path or None, class): files, not their bytes."""
 
         def load(**parts):
             features = datasets.Features(
