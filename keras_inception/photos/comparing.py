@@ -15,7 +15,7 @@ from keras_inception.photos.trunks import Trunk
 from keras_inception.training.config import TrainConfig
 from keras_inception.training.data.sources import Splits
 
-AUDITION = 20
+AUDITION = 10
 """Pictures a class after which a trunk may be given up."""
 _AUDITION_LEAST, _AUDITION_MOST = 200, 400
 
