@@ -18,7 +18,7 @@ from keras_inception.heads import auxiliary_classifier, classifier
 from keras_inception.layers import Tensor, stages
 from keras_inception.naming import PREDICTIONS
 from keras_inception.numerics import Numerics
-from keras_inception.ops import AuxHead, FullyConnected, Table, scale_width, smallest_size
+from keras_inception.ops import AuxHead, FullyConnected, Table, scale_width, smallest_size, with_stochastic_depth
 from keras_inception.preprocessing import preprocessing_layers
 from keras_inception.registry import get_entry
 
@@ -118,6 +118,7 @@ def build(builder: Callable[..., keras.Model], arguments: Mapping[str, Any], wei
     own: Network = inspect.unwrap(builder)(**given)
     heads = own.aux_heads if given["aux_heads"] else ()
     include_top, input_tensor = given["include_top"], given["input_tensor"]
+    table = with_stochastic_depth(own.table, given.get("stochastic_depth", 0.0))
     least = smallest_size(own.table, own.numerics, heads, at_least=own.min_size)
     shape = image_shape_for(entry, given["input_shape"], input_tensor, include_top, least)
     if None in shape and any(isinstance(op, FullyConnected) for head in heads for op in head.ops):
@@ -133,7 +134,7 @@ def build(builder: Callable[..., keras.Model], arguments: Mapping[str, Any], wei
     # name, and "kernel" recurs where "conv_1a_conv/kernel" does not: the first network is built faster.
     with keras.StatelessScope():
         x = preprocessing_layers(inputs, preprocessing) if given["include_preprocessing"] else inputs
-        x, endpoints = stages(x, own.table, numerics=own.numerics)
+        x, endpoints = stages(x, table, numerics=own.numerics)
         outputs = _classifiers(x, endpoints, own, heads, given) if include_top else _features(x, given["pooling"])
 
     sources = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)

@@ -58,11 +58,10 @@ def check_arguments(
     checked["classes"] = check_number(
         "classes", arguments["classes"], " must be a positive whole number", lambda classes: classes > 0
     )
-    if arguments["dropout"] is not None:
-        rule = " must be at least 0 and less than 1"
-        checked["dropout"] = check_number(
-            "dropout", arguments["dropout"], rule, lambda rate: 0 <= rate < 1, whole=False
-        )
+    for name in ("dropout", "stochastic_depth"):
+        if arguments.get(name) is not None:
+            rule = " must be at least 0 and less than 1"
+            checked[name] = check_number(name, arguments[name], rule, lambda rate: 0 <= rate < 1, whole=False)
     if "alpha" in arguments:
         rule = ", the width multiplier, must be greater than 0"
         checked["alpha"] = check_number(

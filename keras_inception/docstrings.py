@@ -21,6 +21,10 @@ SHARED = {
     "classes": "Number of classes.",
     "classifier_activation": "Activation of the classifiers, a layer after their dense ones; None gives logits.",
     "name": "Name of the model.",
+    "stochastic_depth": (
+        "Rate at which training leaves out the last residual branch (https://arxiv.org/abs/1603.09382), those before "
+        "it by their place; each image for itself."
+    ),
     "aux_heads": "Refused when True: no auxiliary head was published.",
     "include_preprocessing": "Take raw pixels in 0..255 and {preprocessing} inside the model.",
 }

@@ -136,6 +136,20 @@ def _finish_unit(x: Tensor, activation: str | None, normalised: bool, *, name: s
     return x if activation is None else layers.Activation(activation, name=name)(x)
 
 
+def drop_branch(x: Tensor, rate: float, *, name: str) -> Tensor:
+    """Stochastic depth: in training, each image's residual branch is left out at a rate, else scaled by 1 / (1 - rate).
+
+    Huang et al. scale the branch in prediction instead; the expectation is the same, and here the network in
+    prediction, and every export of it, is the one that it is without.
+
+    Args:
+        x: The branch, before it is added to its shortcut.
+        rate: Share of the images; 0 adds no layer.
+        name: Name of the block.
+    """
+    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x) if rate else x
+
+
 def batch_normalization(x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
     """Batch normalisation over the channels under the given numerics."""
     return layers.BatchNormalization(

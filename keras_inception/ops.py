@@ -182,6 +182,21 @@ def without_reductions(table: Table, count: int) -> dict[str, Any]:
     return kept
 
 
+def with_stochastic_depth(table: Table, rate: float) -> Table:
+    """The table whose residual branches are left out of training steps, the later the oftener.
+
+    Of `count` residual blocks the one in place `place` drops its branch at `rate * place / count`, so that the last
+    one has the whole rate ("Deep Networks with Stochastic Depth", Huang et al., 2016,
+    https://arxiv.org/abs/1603.09382).
+    """
+    names = [name for name, block in table.items() if hasattr(block, "drop_rate")]
+    rates = {name: rate * place / len(names) for place, name in enumerate(names, start=1)}
+    return {
+        name: replace(block, drop_rate=rates[name]) if name in rates else block  # type: ignore[type-var]  # a dataclass
+        for name, block in table.items()
+    }
+
+
 def smallest_size(table: Table, numerics: Numerics, aux_heads: Sequence[AuxHead] = (), *, at_least: int = 1) -> int:
     """The least height and width of images, of which every map of the network keeps a pixel.
 

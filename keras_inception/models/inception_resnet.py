@@ -20,7 +20,7 @@ from keras import layers
 
 from keras_inception.application import Network, network
 from keras_inception.arguments import check_number
-from keras_inception.layers import Tensor, batch_normalization, channel_axis, conv_bn, inception_module
+from keras_inception.layers import Tensor, batch_normalization, channel_axis, conv_bn, drop_branch, inception_module
 from keras_inception.models.inception_v3 import STEM
 from keras_inception.numerics import KERAS, SLIM, Numerics
 from keras_inception.ops import AuxHead, Module, Table, avg_pool, conv, max_pool
@@ -34,6 +34,7 @@ class Residual:
     scale: float
     activation: str | None = "relu"
     stride: int = field(default=1, init=False)
+    drop_rate: float = 0.0
 
     def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
         """Applies the block; the layer that ends it carries the name."""
@@ -42,7 +43,7 @@ class Residual:
         y = conv_bn(y, width, 1, name=f"{name}_up", numerics=numerics, batch_norm=False, activation=None)
         if self.scale != 1:
             y = layers.Rescaling(self.scale, name=f"{name}_scale")(y)
-        x = layers.Add(name=f"{name}_add" if self.activation else name)([x, y])
+        x = layers.Add(name=f"{name}_add" if self.activation else name)([x, drop_branch(y, self.drop_rate, name=name)])
         return layers.Activation(self.activation, name=name)(x) if self.activation else x
 
 
@@ -120,6 +121,7 @@ def InceptionResNetV1(
     bottleneck: int | None = None,
     aux_heads: bool = False,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:
@@ -158,6 +160,7 @@ def InceptionResNetV2(
     *,
     aux_heads: bool = False,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.layers import Tensor, channel_axis, conv_bn, depthwise_bn
+from keras_inception.layers import Tensor, channel_axis, conv_bn, depthwise_bn, drop_branch
 from keras_inception.numerics import KERAS, Numerics
 from keras_inception.ops import conv, without_reductions
 
@@ -64,11 +64,13 @@ class Bottleneck:
         width: Channels at its end.
         expansion: Channels inside, by channels of the input; None leaves out the first 1x1 convolution.
         stride: Of the depthwise convolution.
+        drop_rate: Of stochastic depth, where there is a shortcut.
     """
 
     width: int
     expansion: int | None
     stride: int
+    drop_rate: float = 0.0
 
     def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
         """Applies the block; the layer that ends it carries the name."""
@@ -79,7 +81,7 @@ class Bottleneck:
         x = depthwise_bn(x, 3, stride=self.stride, name=f"{name}_depthwise", **unit)
         x = conv_bn(x, self.width, 1, activation=None, name=f"{name}_project", numerics=numerics)
         if self.stride == 1 and channels == self.width:
-            return layers.Add(name=name)([shortcut, x])
+            return layers.Add(name=name)([shortcut, drop_branch(x, self.drop_rate, name=name)])
         return layers.Identity(name=name)(x)
 
 
@@ -105,6 +107,7 @@ def MobileNetV2(
     aux_heads: bool = False,
     alpha: float = 1.0,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:

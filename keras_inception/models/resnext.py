@@ -20,7 +20,7 @@ from keras import layers
 
 from keras_inception.application import Network, network
 from keras_inception.arguments import check_number
-from keras_inception.layers import Tensor, channel_axis, conv_bn
+from keras_inception.layers import Tensor, channel_axis, conv_bn, drop_branch
 from keras_inception.numerics import TORCH, Numerics
 from keras_inception.ops import conv, max_pool, without_reductions
 
@@ -37,6 +37,7 @@ class Bottleneck:
     outside: int
     groups: int
     stride: int
+    drop_rate: float = 0.0
 
     def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
         """Applies the block; the layer that ends it carries the name."""
@@ -48,7 +49,7 @@ class Bottleneck:
         x = conv_bn(x, self.outside, 1, name=f"{name}_c", **last)
         if self.stride > 1 or shortcut.shape[channel_axis()] != self.outside:
             shortcut = conv_bn(shortcut, self.outside, 1, stride=self.stride, name=f"{name}_shortcut", **last)
-        x = layers.Add(name=f"{name}_add")([x, shortcut])
+        x = layers.Add(name=f"{name}_add")([drop_branch(x, self.drop_rate, name=name), shortcut])
         return layers.Activation("relu", name=name)(x)
 
 
@@ -68,6 +69,7 @@ def ResNeXt50(
     stem: Literal["imagenet", "low_resolution"] = "imagenet",
     aux_heads: bool = False,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:
@@ -100,6 +102,7 @@ def ResNeXt101(
     stem: Literal["imagenet", "low_resolution"] = "imagenet",
     aux_heads: bool = False,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.layers import Tensor, channel_axis, channel_shuffle, conv_bn, depthwise_bn, pool
+from keras_inception.layers import Tensor, channel_axis, channel_shuffle, conv_bn, depthwise_bn, drop_branch, pool
 from keras_inception.numerics import TORCH, Numerics
 from keras_inception.ops import avg_pool, conv, max_pool, without_reductions
 
@@ -96,6 +96,7 @@ def ShuffleNet(
     aux_heads: bool = False,
     alpha: float = 1.0,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:
@@ -142,6 +143,7 @@ class Unit:
         first_groups: Those of the first one.
         form: What the released forms disagree on.
         stride: 2 is figure 2(c).
+        drop_rate: Of stochastic depth, where there is a shortcut.
     """
 
     width: int
@@ -149,6 +151,7 @@ class Unit:
     first_groups: int
     form: Form
     stride: int
+    drop_rate: float = 0.0
 
     def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
         """Applies the unit; the layer that ends it carries the name."""
@@ -168,5 +171,5 @@ class Unit:
             parts = [shortcut, x] if self.form.shortcut_first else [x, shortcut]
             x = layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")(parts)
         else:
-            x = layers.Add(name=f"{name}_add")([x, shortcut])
+            x = layers.Add(name=f"{name}_add")([drop_branch(x, self.drop_rate, name=name), shortcut])
         return layers.Activation("relu", name=name)(x)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from keras import layers
 
 from keras_inception.application import Network, network
-from keras_inception.layers import Tensor, conv_bn, pool, sep_conv_bn
+from keras_inception.layers import Tensor, conv_bn, drop_branch, pool, sep_conv_bn
 from keras_inception.numerics import KERAS, Numerics
 from keras_inception.ops import SeparableConv, Table, conv, max_pool, without_reductions
 
@@ -32,12 +32,14 @@ class Residual:
         stride: 2 ends the block in a max pool.
         project: Take the shortcut through a 1x1 convolution, of the same stride.
         relu_first: Lead with a ReLU; block 2 has none there, for the stem ends in one.
+        drop_rate: Of stochastic depth.
     """
 
     widths: Sequence[int]
     stride: int = 2
     project: bool = True
     relu_first: bool = True
+    drop_rate: float = 0.0
 
     def __call__(self, x: Tensor, *, name: str, numerics: Numerics) -> Tensor:
         """Applies the block; the layer that ends it carries the name."""
@@ -51,7 +53,7 @@ class Residual:
             x = sep_conv_bn(x, width, 3, name=f"{name}_sep{index}", **unit)
         if self.stride > 1:
             x = pool(x, max_pool(3, self.stride), name=f"{name}_pool", numerics=numerics, signed=True)
-        return layers.Add(name=name)([x, shortcut])
+        return layers.Add(name=name)([drop_branch(x, self.drop_rate, name=name), shortcut])
 
 
 TABLE: Table = {  # output sizes at 299x299
@@ -81,6 +83,7 @@ def Xception(
     stem: Literal["imagenet", "low_resolution"] = "imagenet",
     aux_heads: bool = False,
     dropout: float | None = None,
+    stochastic_depth: float = 0.0,
     numerics: Numerics | None = None,
     include_preprocessing: bool = False,
 ) -> Network:

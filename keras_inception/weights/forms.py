@@ -10,7 +10,8 @@ from keras_inception.registry import get_entry
 from keras_inception.weights.catalogue import list_weights
 from keras_inception.weights.sets import WeightSet
 
-_SHARED = {"numerics", "aux_heads", "dropout", "include_preprocessing"}  # what every network takes, by keyword alone
+# Keywords that no released form differs by.
+_SHARED = {"numerics", "aux_heads", "dropout", "stochastic_depth", "include_preprocessing"}
 _SAME_NETWORK: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {  # arguments that build what others build
     "inception_v2": [
         ({"variant": "slim", "stem": "separable"}, {"stem": "imagenet"}),

@@ -205,6 +205,7 @@ BAD_ARGUMENTS = {
     "pooling": ("mean", "pooling must be None, 'avg' or 'max'"),
     "classes": (0, "classes must be a positive whole number"),
     "dropout": (1.0, "dropout must be at least 0 and less than 1"),
+    "stochastic_depth": (-0.1, "stochastic_depth must be at least 0 and less than 1"),
     "alpha": (0, "alpha, the width multiplier, must be greater than 0"),
     "variant": ("unheard_of", "variant must be one of"),
     "stem": ("tiny", "stem must be one of"),

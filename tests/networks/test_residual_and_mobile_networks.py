@@ -9,7 +9,7 @@ import pytest
 import keras_inception as ki
 from keras_inception import numerics
 from keras_inception.layers import conv_bn, pool
-from keras_inception.models.mobilenet_v2 import divisible
+from keras_inception.models.mobilenet_v2 import Bottleneck, divisible
 from keras_inception.ops import max_pool
 
 NAMES = ["xception", "resnext50", "mobilenet_v1", "shufflenet", "mobilenet_v2"]
@@ -123,3 +123,55 @@ def test_a_max_pool_of_signed_maps_pads_with_minus_infinity():
     for chosen in (numerics.KERAS, numerics.TORCH, replace(numerics.TORCH, padding="same")):
         pooled = pool(inputs, max_pool(3, 2), name="pool", numerics=chosen, signed=True)
         np.testing.assert_array_equal(_outputs(keras.Model(inputs, pooled), images), np.full((1, 3, 3, 1), -5.0))
+
+
+RESIDUAL = {  # the block that ends the network's residuals, and how many additions there are
+    "inception_resnet_v1": ("block8_6", 21),
+    "inception_resnet_v2": ("block8_10", 40),
+    "resnext50": ("conv5_block3", 16),
+    "mobilenet_v2": ("block16", 10),
+    "xception": ("block13", 12),
+    "shufflenet": ("stage4_unit4", 13),
+}
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_stochastic_depth_leaves_out_branches_in_training_alone(name):
+    last, count = RESIDUAL[name]
+    size = ki.get_entry(name).min_size
+    arguments = {"include_top": False, "input_shape": (size, size, 3)}
+    plain, model = ki.create_model(name, **arguments), ki.create_model(name, stochastic_depth=0.8, **arguments)
+    drops = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert len(drops) == count == sum(isinstance(layer, keras.layers.Add) for layer in plain.layers)
+    rates = [layer.rate for layer in drops]
+    assert rates == sorted(rates)
+    assert drops[-1].name == f"{last}_drop"
+    assert [row.name for row in ki.block_table(model)] == [row.name for row in ki.block_table(plain)]
+    for layer in plain.layers:
+        model.get_layer(layer.name).set_weights(layer.get_weights())
+    images = np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)).astype("float32")
+    np.testing.assert_array_equal(_outputs(model, images), _outputs(plain, images))
+
+
+def test_stochastic_depth_drops_a_whole_branch_an_image_at_its_rate():
+    keras.utils.set_random_seed(0)
+    features = keras.Input((4, 4, 8))
+    block = Bottleneck(width=8, expansion=None, stride=1, drop_rate=0.75)
+    model = keras.Model(features, block(features, name="block", numerics=numerics.KERAS))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False  # computes as in prediction
+    images = np.random.default_rng(0).uniform(-1, 1, (4000, 4, 4, 8)).astype("float32")
+    added = np.asarray(model(images, training=True)) - images
+    whole = np.asarray(model(images, training=False)) - images
+    left_out = np.abs(added).max((1, 2, 3)) < 1e-6
+    assert left_out.mean() == pytest.approx(0.75, abs=0.03)
+    np.testing.assert_allclose(added[~left_out], 4 * whole[~left_out], atol=1e-5)
+
+
+def test_the_rate_of_stochastic_depth_rises_with_the_place():
+    model = ki.InceptionResNetV1(stochastic_depth=0.21, input_shape=(96, 96, 3), classes=2)
+    rates = {layer.name: layer.rate for layer in model.layers if layer.name.endswith("_drop")}
+    assert rates["block35_1_drop"] == pytest.approx(0.01)
+    assert rates["block8_6_drop"] == pytest.approx(0.21)
+    assert "block8_6_drop" in next(row.layers for row in ki.block_table(model) if row.name == "block8_6")
