@@ -18,9 +18,10 @@ from .data.sources import open_splits
 from .engine.devices import deterministic_kernels
 from .engine.network import build_model
 from .engine.objective import make_objective
+from .engine.teacher import Teacher, batches_to_learn
 from .engine.trainer import make_trainer
 from .files import write_atomically, write_text
-from .pipeline.training import steps_per_epoch, training_batches
+from .pipeline.training import steps_per_epoch
 from .report import figures
 from .signals import StopRequest
 
@@ -128,10 +129,11 @@ def find_learning_rate(
         schedule=ScheduleConfig(name="constant"),
     )
     with deterministic_kernels(config):
+        teacher = Teacher.of(config, splits)
         keras.utils.set_random_seed(config.seed)
         objective = make_objective(config, len(splits.class_names))
         trainer = make_trainer(config, build_model(config, objective.classes), objective, per_epoch)
-        batches = objective.batches(training_batches(splits.train, config, objective.classes))
+        batches = batches_to_learn(splits, config, objective, teacher)
         console = console or Console(stderr=True)
         rates, losses, ended = _rise(
             trainer, batches, np.geomspace(lowest, highest, steps).tolist(), config.optimizer.accumulate_steps, console

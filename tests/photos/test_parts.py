@@ -295,5 +295,5 @@ def test_pictures_are_read_in_three_parts_and_no_more_than_asked(train: int, val
     assert [segment.begin for segment in segments[1:]] == [segment.end for segment in segments[:-1]]
     learning = [name for segment in segments[:-1] for name in segment.images.names]
     assert len(learning) == min(pictures, train + validation)
-    assert np.bincount(audition.images.labels).min() >= 20 or train < 200
+    assert np.bincount(audition.images.labels).min() >= 60 or train < 200
     assert len(test.images.names) == 30

@@ -178,6 +178,18 @@ class ObjectiveConfig:
     """Share of the target's mass spread evenly over all classes; Inception v3 trains with 0.1."""
     aux_weight: Annotated[float | None, Range(0)] = None
     """Weight of each auxiliary head's loss; none: what the network's paper gives it."""
+    teacher: str = ""
+    """Learn from a trained network as well (distillation): a run folder, the tag of a released set, a weights
+    file of ours, or several by commas, whose probabilities are averaged. It must know the same classes. Empty: learn
+    from the labels alone."""
+    teacher_weight: Annotated[float, Range(0, 1)] = 0.5
+    """Share of the teacher in each head's loss; the labels have the rest."""
+    temperature: Annotated[float, POSITIVE] = 2.0
+    """By which the logits of teacher and student are divided before they are compared; higher ones show more of what
+    the teacher thinks of the classes that it does not choose."""
+    teacher_cache: str = ""
+    """Folder in which the teacher's answers are kept by image and epoch, for further runs on the same images with the
+    same seed, pipeline and image size. Empty: none."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +292,21 @@ class TrainConfig:
             model = dataclasses.replace(model, weights=str(Path(model.weights).expanduser().resolve()))
         if not model.image_size:
             model = dataclasses.replace(model, image_size=get_entry(model.name).input_size)
-        return dataclasses.replace(self, data=absolute(self.data), test_data=absolute(self.test_data), model=model)
+        objective = self.objective
+        teachers = [
+            str(Path(name).expanduser().resolve()) if Path(name).expanduser().exists() else name
+            for name in teachers_of(objective.teacher)
+        ]
+        cache = str(Path(objective.teacher_cache).expanduser().resolve()) if objective.teacher_cache else ""
+        objective = dataclasses.replace(objective, teacher=",".join(teachers), teacher_cache=cache)
+        return dataclasses.replace(
+            self, data=absolute(self.data), test_data=absolute(self.test_data), model=model, objective=objective
+        )
+
+
+def teachers_of(specification: str) -> list[str]:
+    """The teachers that `objective.teacher` names."""
+    return [name.strip() for name in specification.split(",") if name.strip()]
 
 
 def prepared_tfds(place: str) -> Path | None:

@@ -55,6 +55,15 @@ def check(config: Any) -> None:
             raise ValueError(f"pipeline.class_weights must be numbers. Received: {config.pipeline.class_weights}")
         if not weight >= 0:
             raise ValueError(f"pipeline.class_weights must be at least 0. Received: {config.pipeline.class_weights}")
+    if config.objective.teacher_cache and not config.objective.teacher:
+        raise ValueError(
+            f"objective.teacher_cache needs objective.teacher. Received: {config.objective.teacher_cache!r} without"
+        )
+    if config.objective.teacher_cache and config.pipeline.service:
+        raise ValueError(
+            "objective.teacher_cache and pipeline.service exclude each other: its batches come in any order. "
+            f"Received: {config.pipeline.service!r}"
+        )
     if config.model.channels not in (1, 3):
         raise ValueError(f"model.channels must be 1 or 3. Received: {config.model.channels}")
     for name in ("saturation", "hue", "randaugment"):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ..data.shards import damage_told
 from ..pipeline.preparing import cached, evaluation_batches
-from ..pipeline.training import names_of_step, steps_per_epoch, training_batches
+from ..pipeline.training import names_of_step, steps_per_epoch
 from ..runs.folder import shown
 from ..runs.run import Run
 from ..signals import StopRequest
@@ -19,6 +19,7 @@ from .devices import Devices, MultiWorkerTrainer, prepare
 from .network import build_model
 from .objective import make_objective
 from .saving import AverageInValidation, RunFiles, SaveState
+from .teacher import Teacher, batches_to_learn
 from .trainer import Trainer, make_trainer
 from .watching import VALIDATION_ACCURACY, Record, ShowProgress, Speed, Steps, StopOnNaN
 
@@ -43,6 +44,7 @@ class Training:
         if not self.on_tensorflow:
             console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
         config, train = run.config, run.splits.train
+        self.teacher = Teacher.of(config, run.splits)
         keras.utils.set_random_seed(config.seed)
         self.objective = make_objective(config, len(run.class_names))
         self.per_epoch = steps_per_epoch(train, config)
@@ -171,11 +173,10 @@ class Training:
         """The training batches from a place on, each device's slice of them."""
 
         def of_shard(shard: tuple[int, int]) -> tf.data.Dataset:
-            batches = training_batches(
-                self.run.splits.train, self.run.config, self.objective.classes,
+            return batches_to_learn(
+                self.run.splits, self.run.config, self.objective, self.teacher,
                 first_epoch=first.epoch, first_step=first.step, shard=shard,
             )  # fmt: skip
-            return self.objective.batches(batches)
 
         return self.devices.slices(of_shard, self.batch_size)
 

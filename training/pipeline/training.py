@@ -89,12 +89,19 @@ def names_of_step(
     images: AnyImages, config: TrainConfig, epoch: int, step: int, shard: tuple[int, int] = (0, 1)
 ) -> list[str]:
     """The names of the images of a training step, without reading any; empty for a stream shuffled by a buffer."""
+    indices = indices_of_step(images, config, epoch, step, shard)
+    return [] if indices is None else [images.names[i] for i in indices]
+
+
+def indices_of_step(
+    images: AnyImages, config: TrainConfig, epoch: int, step: int, shard: tuple[int, int] = (0, 1)
+) -> np.ndarray | None:
+    """The indices of the images of a training step, in the batch's order; None for a stream shuffled by a buffer."""
     if isinstance(images, StreamImages) and len(images.labels) > images.shuffle_buffer:
-        return []
-    order = _order(images, config, 0, 0, shard)
-    places = order.places(tf.constant(step, tf.int64))
-    chosen = shuffled(places, config.seed, tf.constant(epoch, tf.int64), len(images.labels))
-    return [images.names[i] for i in chosen.numpy()]
+        return None
+    places = _order(images, config, 0, 0, shard).places(tf.constant(step, tf.int64))
+    chosen: np.ndarray = shuffled(places, config.seed, tf.constant(epoch, tf.int64), len(images.labels)).numpy()
+    return chosen
 
 
 def _picture(images: AnyImages, handle: tf.Tensor, draws: tf.Tensor, config: TrainConfig) -> tf.Tensor:

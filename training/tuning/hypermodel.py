@@ -15,9 +15,10 @@ from ..data.sources import Splits, open_splits
 from ..engine.network import build_model
 from ..engine.objective import make_objective
 from ..engine.saving import AverageInValidation
+from ..engine.teacher import Teacher, batches_to_learn
 from ..engine.trainer import Trainer, make_trainer
 from ..pipeline.preparing import cached, evaluation_batches
-from ..pipeline.training import steps_per_epoch, training_batches
+from ..pipeline.training import steps_per_epoch
 from ..recipes import load_recipe
 from .costs import Costs, network_costs
 
@@ -220,7 +221,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
                 model.average.exchanged = False
             before, after = [AverageInValidation(), _Exchange()], [_Exchange()]
         return model.fit(
-            objective.batches(training_batches(splits.train, config, self.classes, first_epoch=initial_epoch)),
+            batches_to_learn(splits, config, objective, Teacher.of(config, splits), first_epoch=initial_epoch),
             initial_epoch=initial_epoch,
             epochs=config.epochs,
             steps_per_epoch=steps,
