@@ -78,6 +78,26 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks of examples/ whole, on 250 real photographs; they and what they made are in build/notebooks."""
+    data = Path(os.environ.get("KERAS_INCEPTION_TEST_DATA", ROOT.parent / "shared"))
+    photographs, weights = data / "data" / "flowers17", data / "weights" / "mobilenet_v2_1.0_224.h5"
+    if not (photographs.is_dir() and weights.is_file()):
+        session.skip(f"no photographs or weights at {data}: name the folder in KERAS_INCEPTION_TEST_DATA")
+    session.install("-e", ".[train,tflite,tune,convert,notebooks]")
+    place = fresh_build_folder(session)
+    for split, count in {"train": 40, "validation": 10}.items():
+        for name in ("bluebell", "daisy", "pansy", "sunflower", "tigerlily"):
+            (place / "flowers" / split / name).mkdir(parents=True)
+            for file in sorted((photographs / split / name).iterdir())[:count]:
+                (place / "flowers" / split / name / file.name).symlink_to(file)
+    (place / weights.name).symlink_to(weights)
+    for file in (ROOT / "examples").iterdir():
+        shutil.copy(file, place)
+    session.run("jupyter", "execute", "--inplace", "--timeout=900", *map(str, sorted(place.glob("*.ipynb"))))
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, look inside, and use it where nothing but the core dependencies is installed."""
     folder = fresh_build_folder(session)
