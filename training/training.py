@@ -96,7 +96,8 @@ def train(
         training = Training(run, devices, console)
         if devices.worker == 0:
             run_folder.begin(run)
-        return _complete(training, final, stop_after, hooks, trackers)
+        followers = Tracking(run, final, trackers if devices.worker == 0 else (), console)
+        return _complete(training, final, stop_after, hooks, followers)
 
 
 def resume(
@@ -147,9 +148,10 @@ def resume(
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
         return Run.open(final)
+    followers = Tracking(run, final, trackers if devices.worker == 0 else (), console)
     with deterministic_kernels(run.config):
         training = Training(run, devices, console)
-        return _complete(training, final, stop_after, hooks, trackers, training.newest_checkpoint())
+        return _complete(training, final, stop_after, hooks, followers, training.newest_checkpoint())
 
 
 def _complete(
@@ -157,13 +159,12 @@ def _complete(
     final: Path,
     stop_after: int | None,
     callbacks: Sequence[keras.callbacks.Callback],
-    trackers: Sequence[str] | None,
+    followers: Tracking,
     checkpoint: Checkpoint | None = None,
 ) -> Run:
     """Trains, and where that is not to pause early, evaluates, reports and puts the run into its place."""
     run, epochs = training.run, training.run.config.epochs
     is_first = training.devices.worker == 0
-    followers = Tracking(run, final, trackers if is_first else (), training.console)
     with alone(run.folder, "A run") if is_first else nullcontext(), followers:
         last = epochs if stop_after is None else min(stop_after, epochs)
         trained = training.fit(last, checkpoint, callbacks, followers.follow)
