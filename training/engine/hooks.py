@@ -49,6 +49,9 @@ class Hooks(keras.callbacks.CallbackList):
         self.last_logs: dict[str, Any] | None = None
         super().__init__(list(callbacks))
 
+    def _configure_async_dispatch(self, callbacks: Any) -> None:
+        """Calls in turn, as the list that it is one of does; on JAX it would use threads of its own."""
+
     def set_params(self, params: dict[str, Any] | None) -> None:  # noqa: ARG002 (those of a part of the run)
         super().set_params({"verbose": 0, "epochs": self.epochs, "steps": self.steps.per_epoch})
 
