@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Each imports from those before it alone; tests/test_imports.py holds it.
 _ROOMS = (
-    "files", "signals", "config", "recipes", "data", "pipeline", "runs", "engine", "evaluation", "report",
+    "files", "signals", "config", "recipes", "data", "pipeline", "runs", "tracking", "engine", "evaluation", "report",
     "learning_rate", "training", "tuning",
 )  # fmt: skip
 

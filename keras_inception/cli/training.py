@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
@@ -16,6 +16,8 @@ from keras_inception.training.config import TrainConfig
 from keras_inception.training.recipes import list_recipes, load_recipe
 
 BACKENDS = ("tensorflow", "jax")
+
+Trackers = tuple[Literal["mlflow", "wandb"], ...]
 
 
 def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
@@ -33,6 +35,7 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
         output: Annotated[Path | None, by_default("a new folder under runs/", "FOLDER")] = None,
         overwrite: FlagCreatePairsOff[bool] = False,
         resume: Annotated[Path | None, by_default("begin anew", "RUN")] = None,
+        log: Annotated[Trackers, by_default("none; with --resume, those so far", "mlflow|wandb ...")] = (),
         workers: int = 1,
     ) -> int:
         if workers < 1:
@@ -46,9 +49,9 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
         from keras_inception import training
 
         if resume is not None:
-            run = training.resume(resume)
+            run = training.resume(resume, log=log or None)
         else:
-            run = training.train(config, output or new_folder(config.recipe), overwrite=overwrite)
+            run = training.train(config, output or new_folder(config.recipe), overwrite=overwrite, log=log)
         if "TF_CONFIG" not in os.environ:
             tables.show_lines(("next", command("export", run.folder)))
         return 0
@@ -60,6 +63,7 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
         output: Folder for the run.
         overwrite: Replace the run that the folder holds.
         resume: Go on with a run that was broken off, at the step after its newest checkpoint.
+        log: Trackers that follow the run; each has an extra of its name.
         workers: Processes on this machine that train together, each on a slice of every batch; several machines are
             joined by TF_CONFIG instead.
     """

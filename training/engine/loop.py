@@ -2,6 +2,7 @@
 
 import shlex
 import statistics
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from ..runs.run import Run
 from ..signals import StopRequest
 from .checkpoints import Checkpoint, CheckpointFolder, Place
 from .devices import Devices, MultiWorkerTrainer, prepare
+from .hooks import Hooks, Tell
 from .network import build_model
 from .objective import make_objective
 from .saving import AverageInValidation, RunFiles, SaveState
@@ -84,8 +86,20 @@ class Training:
         return self.checkpoints.newest(warn)
 
     @damage_told()
-    def fit(self, epochs: int, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
+    def fit(
+        self,
+        epochs: int,
+        checkpoint: Checkpoint | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        follow: Callable[[list[dict[str, float]]], object] = len,
+    ) -> dict[str, Any]:
         """Trains to the end of so many epochs, from a checkpoint or from the beginning.
+
+        Args:
+            epochs: where to end.
+            checkpoint: what to go on from.
+            callbacks: a user's own; see `train`.
+            follow: given the rows of history.csv, at the beginning and after each epoch, by the first worker.
 
         Returns:
             What metrics.json tells of the training.
@@ -99,28 +113,28 @@ class Training:
         """
         config, splits = self.run.config, self.run.splits
         start = checkpoint.place if checkpoint else Place()
-        steps, record, speed = (
-            Steps(self.per_epoch, start),
-            Record(config.patience, config.min_delta),
-            Speed(self.per_epoch * self.batch_size),
-        )
+        steps, record = Steps(self.per_epoch, start), Record(config.patience, config.min_delta)
+        speed = Speed(steps, self.batch_size)
         progress = ShowProgress(self.console, config.epochs, steps, self.batch_size)
         files = RunFiles(self.run.folder, self.network, record)
-        callbacks: list[keras.callbacks.Callback] = [
+        beside: list[keras.callbacks.Callback] = [
             steps, StopOnNaN(steps, self._last_good, self._images_of), speed, record,
         ]  # fmt: skip
+        save = None
         if self.on_tensorflow:
             save = SaveState(
                 self.trainer, self.checkpoints, config.checkpoint, steps, record, speed, self.stop, self._say_where,
                 self.devices,
             )  # fmt: skip
-            callbacks.append(save)
+            beside.append(save)
             if checkpoint:
                 save.restore(checkpoint)
-        callbacks.append(AverageInValidation())
+        beside.append(AverageInValidation())
         if self.devices.worker == 0:
             files.restore(self.trainer, start)
-            callbacks += [files, progress]
+            beside += [files, Tell(record, follow), progress]
+        hooks = Hooks(callbacks, config.epochs, steps, record, save)
+        beside.append(hooks)
 
         validation = self.objective.batches(evaluation_batches(cached(splits.validation, config), config))
         validation_steps = int(validation.cardinality())
@@ -136,24 +150,25 @@ class Training:
                 validation_steps=validation_steps,
                 verbose=0,
                 shuffle=False,  # the pipeline has shuffled; Keras warns otherwise
-                callbacks=callbacks,
+                callbacks=beside,
             )
 
         try:
             with self.stop:
                 if start.step:  # the rest of an epoch, which may be its validation alone
                     if start.step == self.per_epoch:
-                        _validate(self.trainer, validation, validation_steps, callbacks, start.epoch)
+                        _validate(self.trainer, validation, validation_steps, beside, start.epoch)
                     else:
                         fit(start, start.epoch + 1)
                     start = Place(start.epoch + 1)
-                if start.epoch < epochs and not record.exhausted:
+                if start.epoch < epochs and not record.ended:
                     fit(start, epochs)
+            hooks.finish()
         finally:
             progress.close()
             files.close()
         ended = {}
-        if record.exhausted and len(record.rows) < config.epochs:
+        if record.ended and len(record.rows) < config.epochs:
             ended = {"ended_early": record.why_ended}
             self.console.print(
                 f"ended after epoch {len(record.rows)} of {config.epochs}: {record.why_ended}", soft_wrap=True

@@ -32,14 +32,14 @@ class Steps(keras.callbacks.Callback):
 
     def __init__(self, per_epoch: int, start: Place) -> None:
         super().__init__()
-        self.per_epoch, self.start, self.place = per_epoch, start, start
+        self.per_epoch, self.start, self.place, self.first = per_epoch, start, start, start.step
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.place = self.start if epoch == self.start.epoch else Place(epoch)
-        self._first = self.place.step
+        self.first = self.place.step
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.place = Place(self.place.epoch, self._first + batch + 1)
+        self.place = Place(self.place.epoch, self.first + batch + 1)
 
     @property
     def done(self) -> int:
@@ -87,11 +87,15 @@ class Speed(keras.callbacks.Callback):
 
     Images a second cover the training steps alone, not validation; seconds cover every process that worked on the
     epoch, up to the checkpoint that the next one began with.
+
+    Args:
+        steps: the count, a callback before this one.
+        batch_size: images in a step.
     """
 
-    def __init__(self, images_per_epoch: int) -> None:
+    def __init__(self, steps: Steps, batch_size: int) -> None:
         super().__init__()
-        self.images_per_epoch = images_per_epoch
+        self.steps, self.batch_size = steps, batch_size
         self.began = self.trained = time.perf_counter()
         self.earlier = 0.0
 
@@ -105,7 +109,8 @@ class Speed(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-            logs["images_per_second"] = self.images_per_epoch / max(self.trained - self.began, 1e-9)
+            images = self.steps.place.step * self.batch_size  # a callback may have cut the epoch short
+            logs["images_per_second"] = images / max(self.trained - self.began, 1e-9)
             logs["seconds"] = time.perf_counter() - self.began
         self.began = self.trained
 
@@ -133,11 +138,14 @@ class Record(keras.callbacks.Callback):
         super().__init__()
         self.patience, self.min_delta = patience, min_delta
         self.rows: list[dict[str, float]] = []
+        self.stopped = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         if self.patience:
             self.rows[-1][WAITED] = self._goal[1]
+            if logs is not None:
+                logs[WAITED] = self._goal[1]
         if self.exhausted:
             self.model.stop_training = True
 
@@ -147,8 +155,15 @@ class Record(keras.callbacks.Callback):
         return bool(self.patience) and self._goal[1] >= self.patience
 
     @property
+    def ended(self) -> bool:
+        """Whether training has ended before its last epoch: patience has run out, or a user's callback said so."""
+        return self.exhausted or self.stopped
+
+    @property
     def why_ended(self) -> str:
         """Why training has ended before its last epoch."""
+        if self.stopped:
+            return "a callback asked for it (model.stop_training)"
         by = f" by more than {self.min_delta:g}" if self.min_delta else ""
         epochs = f"{self.patience} epochs" if self.patience > 1 else "1 epoch"
         return f"validation cross-entropy no better than {self._goal[0]:.4f}{by} for {epochs} (patience)"
@@ -181,11 +196,12 @@ class Record(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"rows": self.rows}
+        return {"rows": self.rows, "stopped": self.stopped}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` returned."""
         self.rows = state["rows"]
+        self.stopped = state.get("stopped", False)  # older checkpoints do not tell
 
 
 class ShowProgress(keras.callbacks.Callback):

@@ -21,6 +21,7 @@ CONFIG, ENVIRONMENT, CLASS_NAMES, DATA, METRICS = (
     "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json",
 )  # fmt: skip
 HISTORY, QUARANTINE, REPORT, EVALUATION = "history.csv", "quarantine.txt", "report.html", "evaluation.json"
+TRACKING = "tracking.json"
 SPLITS = ("train", "validation", "test")
 BEST, LAST = "checkpoints/best.keras", "checkpoints/last.keras"
 
