@@ -1,0 +1,132 @@
+"""Images with several labels: tables of them, their splits, objective, training, evaluation and report."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from table_helpers import DIGITS, PATHS, table, write
+from training_helpers import tiny_config, with_pipeline
+
+from keras_inception.training import pack, write_frame
+from keras_inception.training.data.several import even_part
+from keras_inception.training.data.sources import describe, open_labelled, open_splits
+
+LABELS = ["digit_0", "digit_1", "digit_2"]
+
+
+def several(path: str, number: int) -> str:
+    """Labels by the file's number: its own class and maybe the next one; every eighth picture has none."""
+    own = int(path[6])
+    return ["", "|".join(sorted({LABELS[own], LABELS[(own + 1) % 3]})), LABELS[own]][min(number % 8, 2)]
+
+
+ROWS = [(path, several(path, number)) for number, path in enumerate(PATHS)]
+
+
+@pytest.fixture
+def data(here) -> str:
+    return write(here, table(ROWS, "path,labels"))
+
+
+def labels_by_name(splits) -> dict[str, set[str]]:
+    return {
+        Path(name).relative_to(Path(name).parents[1]).as_posix(): {
+            splits.class_names[i] for i in np.flatnonzero(targets)
+        }
+        for part in ("train", "validation", "test")
+        for name, targets in zip(splits[part].names, splits[part].labels, strict=True)
+    }
+
+
+def test_a_table_of_several_labels_becomes_zeros_and_ones(data):
+    splits = open_splits(tiny_config(data))
+    assert splits.several
+    assert splits.class_names == LABELS
+    assert splits.train.labels.dtype == np.float32
+    assert labels_by_name(splits) == {path: set(filter(None, cell.split("|"))) for path, cell in ROWS}
+    assert sum(splits.describe(part)["per_class"]["digit_0"] for part in ("train", "validation", "test")) == sum(
+        "digit_0" in cell for _, cell in ROWS
+    )
+
+
+def test_the_splits_are_reproducible_and_have_every_label(data):
+    one, same = open_splits(tiny_config(data)), open_splits(tiny_config(data))
+    other = open_splits(with_pipeline(tiny_config(data), split_seed=1))
+    assert one.test.names == same.test.names != other.test.names
+    for part in ("train", "validation", "test"):
+        assert one[part].labels.any(axis=0).all()
+
+
+def test_even_parts_have_their_share_of_every_label():
+    generator = np.random.default_rng(0)
+    labels = (generator.random((400, 8)) < np.linspace(0.02, 0.5, 8)).astype(np.float32)
+    chosen = even_part(labels, 100, seed=0)
+    assert abs(chosen.sum() - 100) <= 3
+    assert np.abs(labels[chosen].sum(0) - labels.sum(0) / 4).max() <= 1
+
+
+def test_bars_in_a_column_label_part_labels_too_and_one_label_stays_one(here):
+    barred = [(path, cell or "digit_0") for path, cell in ROWS]
+    assert open_splits(tiny_config(write(here, table(barred, "path,label")))).several
+    assert not open_splits(tiny_config(write(here, table(DIGITS, "path,label")))).several
+    assert open_splits(tiny_config(write(here, table(DIGITS, "path,labels")))).several
+
+
+def test_a_folder_beside_a_table_of_several_has_images_of_one_of_them(here, data):
+    extra = [(f"{here}/{path}", cell) for path, cell in ROWS]
+    (here.parent / "more" / "digit_2").mkdir(parents=True)
+    (here / "digit_2" / "000.png").rename(here.parent / "more" / "digit_2" / "000.png")
+    rows = [row for row in extra if not row[0].endswith("digit_2/000.png")]
+    splits = open_splits(tiny_config(f"{write(here, table(rows, 'path,labels'))},folder:{here.parent / 'more'}"))
+    assert labels_by_name(splits)["digit_2/000.png"] == {"digit_2"}
+    (here.parent / "more" / "digit_2").rename(here.parent / "more" / "digit_1|digit_2")
+    with pytest.raises(ValueError, match=r"name without \| where .* several labels. Received: 'digit_1\|digit_2' in"):
+        open_splits(tiny_config(f"{write(here, table(rows, 'path,labels'))},folder:{here.parent / 'more'}"))
+
+
+def test_a_data_frame_keeps_its_labels(here):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"file": PATHS, "labels": [cell or None for _, cell in ROWS]})
+    splits = open_splits(tiny_config(write_frame(here / "frame.csv", frame, folder=here)))
+    assert labels_by_name(splits) == {path: set(filter(None, cell.split("|"))) for path, cell in ROWS}
+
+
+def test_other_data_is_numbered_by_the_runs_classes_and_may_have_one_label(here, data):
+    images, _ = open_labelled(
+        write(here, table(ROWS[:12], "path,labels"), "more.csv"), tiny_config(), LABELS, several=True
+    )
+    assert images.labels.shape == (12, 3)
+    single, _ = open_labelled(f"folder:{here}", tiny_config(), ["other", *LABELS], several=True)
+    np.testing.assert_array_equal(single.labels.sum(0), [0, 8, 8, 8])
+    with pytest.raises(ValueError, match="trained on one label an image .* Received: images of several labels in csv:"):
+        open_labelled(data, tiny_config(), LABELS)
+
+
+def test_a_changed_label_changes_the_fingerprint(data):
+    splits = open_splits(tiny_config(data))
+    changed = splits.train.labels.copy()
+    changed[0, 0] = 1 - changed[0, 0]
+    other = describe(dataclasses.replace(splits.train, labels=changed), LABELS)
+    assert other["fingerprint"] != splits.describe("train")["fingerprint"]
+
+
+def test_an_image_weighs_as_the_heaviest_of_its_labels(data):
+    weighted = open_splits(with_pipeline(tiny_config(data), class_weights={"digit_0": 3.0, "digit_1": 0.5})).train
+    of_class = np.array([3.0, 0.5, 1.0])
+    for targets, weight in zip(weighted.labels, weighted.weights, strict=True):
+        assert weight == (of_class[targets > 0].max() if targets.any() else 1.0)
+    balanced = open_splits(with_pipeline(tiny_config(data), balance_classes=True)).train
+    counts = balanced.labels.sum(0)
+    rarest = int(counts.argmin())
+    alone = (balanced.labels[:, rarest] == 1) & (balanced.labels.sum(1) == 1)
+    np.testing.assert_allclose(balanced.weights[alone], counts.mean() / counts[rarest], rtol=1e-6)
+
+
+def test_packed_images_keep_their_labels(here, data):
+    pack(data, here.parent / "packed")
+    splits = open_splits(tiny_config(f"tfrecord:{here.parent / 'packed'}"))
+    found = labels_by_name(splits)
+    assert {name.split("/")[-2] + "/" + name.split("/")[-1]: labels for name, labels in found.items()} == {
+        path: set(filter(None, cell.split("|"))) for path, cell in ROWS
+    }
