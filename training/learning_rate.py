@@ -129,8 +129,8 @@ def find_learning_rate(
     )
     with deterministic_kernels(config):
         keras.utils.set_random_seed(config.seed)
-        objective = make_objective(config, len(splits.class_names))
-        trainer = make_trainer(config, build_model(config, objective.classes), objective, per_epoch)
+        objective = make_objective(config, len(splits.class_names), splits.several)
+        trainer = make_trainer(config, build_model(config, objective.classes, splits.several), objective, per_epoch)
         batches = objective.batches(training_batches(splits.train, config, objective.classes))
         console = console or Console(stderr=True)
         rates, losses, ended = _rise(

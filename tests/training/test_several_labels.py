@@ -3,14 +3,20 @@
 import dataclasses
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from table_helpers import DIGITS, PATHS, table, write
 from training_helpers import tiny_config, with_pipeline
 
 from keras_inception.training import pack, write_frame
+from keras_inception.training.config import AugmentConfig, ObjectiveConfig
 from keras_inception.training.data.several import even_part
 from keras_inception.training.data.sources import describe, open_labelled, open_splits
+from keras_inception.training.engine.losses import asymmetric, binary
+from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.objective import make_objective
+from keras_inception.training.pipeline.training import training_batches
 
 LABELS = ["digit_0", "digit_1", "digit_2"]
 
@@ -130,3 +136,69 @@ def test_packed_images_keep_their_labels(here, data):
     assert {name.split("/")[-2] + "/" + name.split("/")[-1]: labels for name, labels in found.items()} == {
         path: set(filter(None, cell.split("|"))) for path, cell in ROWS
     }
+
+
+TARGETS = np.array([[1, 0, 1], [0, 0, 0], [0.3, 1, 0]], np.float32)
+ANSWERS = np.array([[0.9, 0.2, 0.4], [0.03, 0.5, 0.999], [0.5, 1e-4, 0.06]], np.float32)
+
+
+def test_binary_cross_entropy_is_the_sum_over_the_labels():
+    expected = -(TARGETS * np.log(ANSWERS) + (1 - TARGETS) * np.log(1 - ANSWERS)).sum(1)
+    np.testing.assert_allclose(binary(TARGETS, ANSWERS), expected, rtol=1e-4)
+
+
+def test_the_asymmetric_loss_is_the_papers():
+    shifted = np.maximum(ANSWERS - 0.05, 0)
+    absent = (1 - TARGETS) * shifted**4 * np.log(1 - shifted)
+    expected = -(TARGETS * (1 - ANSWERS) * np.log(ANSWERS) + absent).sum(1)
+    np.testing.assert_allclose(asymmetric(TARGETS, ANSWERS), expected, rtol=1e-5)
+    assert float(asymmetric(np.zeros((1, 3)), np.full((1, 3), 0.05))[0]) == 0.0  # easy negatives cost nothing
+
+
+@pytest.mark.parametrize("loss", ["auto", "asymmetric"])
+def test_every_head_has_the_loss_with_its_weight_on_smoothed_targets(loss):
+    config = tiny_config(objective=ObjectiveConfig(loss=loss, label_smoothing=0.2))
+    model, objective = build_model(config, 3, several=True), make_objective(config, 3, several=True)
+    model.compile(**objective.compile_arguments(), jit_compile=False)
+    images = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 1)).astype(np.float32)
+    outputs = model(images, training=False)
+    function = asymmetric if loss == "asymmetric" else binary
+    smooth = TARGETS * 0.8 + 0.1
+    by_head = {head: float(np.mean(function(smooth, output))) for head, output in outputs.items()}
+    logs = model.evaluate(images, objective.for_heads(TARGETS), verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(
+        sum(by_head[head] * weight for head, weight in objective.weights.items()), rel=1e-4
+    )
+    assert logs["predictions_cross_entropy"] == pytest.approx(
+        float(np.mean(binary(smooth, outputs["predictions"]))), rel=1e-4
+    )
+    right = ((TARGETS > 0.5) == (np.asarray(outputs["aux1"]) > 0.5)).mean()
+    assert logs["aux1_accuracy"] == pytest.approx(right, rel=1e-6)
+    assert 0 <= logs["predictions_mean_average_precision"] <= 1
+    assert {layer.activation for layer in model.layers if layer.name in objective.weights} == {
+        keras.activations.sigmoid
+    }
+
+
+@pytest.mark.parametrize(
+    ("loss", "several", "message"),
+    [
+        ("cross_entropy", True, "auto, binary or asymmetric where images have several labels. Received: cross_entropy"),
+        ("binary", False, "auto or cross_entropy where images have one label. Received: binary"),
+    ],
+)
+def test_a_loss_of_the_other_kind_of_labels_is_a_sentence(loss, several, message):
+    with pytest.raises(ValueError, match=message):
+        make_objective(tiny_config(objective=ObjectiveConfig(loss=loss)), 3, several)
+
+
+def test_mixing_blends_the_zeros_and_ones(data):
+    config = with_pipeline(tiny_config(data), augment=AugmentConfig(mixup=1.0))
+    train = open_splits(config).train
+    pixels, targets = next(iter(training_batches(train, config, 3).take(1)))
+    assert pixels.shape[0] == targets.shape[0] == 8
+    targets = targets.numpy()
+    assert ((targets >= 0) & (targets <= 1)).all() and ((targets > 0) & (targets < 1)).any()
+    plain = with_pipeline(tiny_config(data), augment=AugmentConfig())
+    pairs = next(iter(training_batches(train, plain, 3).take(1)))[1].numpy().reshape(4, 2, 3).sum(1)
+    np.testing.assert_allclose(targets.reshape(4, 2, 3).sum(1), pairs, atol=1e-5)

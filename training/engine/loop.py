@@ -20,7 +20,7 @@ from .network import build_model
 from .objective import make_objective
 from .saving import AverageInValidation, RunFiles, SaveState
 from .trainer import Trainer, make_trainer
-from .watching import VALIDATION_ACCURACY, Record, ShowProgress, Speed, Steps, StopOnNaN
+from .watching import VALIDATION_ACCURACY, VALIDATION_MAP, Record, ShowProgress, Speed, Steps, StopOnNaN
 
 STATE = "checkpoints/state"
 
@@ -44,13 +44,14 @@ class Training:
             console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
         config, train = run.config, run.splits.train
         keras.utils.set_random_seed(config.seed)
-        self.objective = make_objective(config, len(run.class_names))
+        several = run.splits.several
+        self.objective = make_objective(config, len(run.class_names), several)
         self.per_epoch = steps_per_epoch(train, config)
         self.batch_size = min(config.pipeline.batch_size, len(train.labels))
         devices.check(self.batch_size)
         self._check_length()
         with devices.scope():
-            self.network = build_model(config, self.objective.classes)
+            self.network = build_model(config, self.objective.classes, several)
             kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
             self.trainer = make_trainer(config, self.network, self.objective, self.per_epoch, kind)
             if devices.strategy:
@@ -150,7 +151,10 @@ class Training:
         finally:
             progress.close()
             files.close()
-        ended = {}
+        ended: dict[str, Any] = {}
+        several = {}
+        if VALIDATION_MAP in record.best:
+            several = {"validation_mean_average_precision": record.best[VALIDATION_MAP]}
         if record.exhausted and len(record.rows) < config.epochs:
             ended = {"ended_early": record.why_ended}
             self.console.print(
@@ -162,6 +166,7 @@ class Training:
             **ended,
             "best_epoch": record.best_epoch,
             "validation_accuracy": record.best[VALIDATION_ACCURACY],
+            **several,
             "validation_loss": record.best[record.loss],
             "seconds": round(sum(row["seconds"] for row in record.rows), 1),
             "images_per_second": round(statistics.median(row["images_per_second"] for row in record.rows), 1),

@@ -10,11 +10,15 @@ from keras import ops
 import keras_inception as ki
 
 from ..config import MAIN_HEAD, TrainConfig
+from .losses import LabelLoss, MeanAveragePrecision, label_accuracy, label_cross_entropy
+
+CROSS_ENTROPY, BINARY = "cross_entropy", "binary"
+MEAN_AVERAGE_PRECISION = "mean_average_precision"
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross-entropy of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`.
+    """A loss of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`.
 
     `predictions_cross_entropy` is the mean over images without penalties, by which the best epoch is chosen.
     """
@@ -23,6 +27,8 @@ class Objective:
     """Loss weight of each output by its name; `predictions` has 1."""
     classes: int
     label_smoothing: float
+    loss: str = CROSS_ENTROPY
+    """`cross_entropy` where an image has one label; `binary` or `asymmetric` where it may have several."""
 
     def targets(self, labels: Any) -> Any:
         """Turns labels [batch] into the compiled model's targets: one-hot, by head where there are several."""
@@ -44,33 +50,58 @@ class Objective:
 
     def compile_arguments(self) -> dict[str, Any]:
         """Losses, loss weights and metrics as keyword arguments of `keras.Model.compile`."""
-        losses = {
-            head: keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing, name=head)
-            for head in self.weights
-        }
+        losses = {head: self._loss(head) for head in self.weights}
         if len(self.weights) == 1:
             # Keras prefixes logs with the output's name only where there are several outputs.
             # The loss holds the L2 penalty of the weights as well.
-            metrics = [
-                keras.metrics.CategoricalAccuracy(name=f"{MAIN_HEAD}_accuracy"),
-                self._exact(f"{MAIN_HEAD}_cross_entropy"),
-            ]
-            return {"loss": losses[MAIN_HEAD], "metrics": metrics}
-        by_head: dict[str, list[Any]] = {
-            head: [keras.metrics.CategoricalAccuracy(name="accuracy")] for head in self.weights
-        }
-        by_head[MAIN_HEAD].append(self._exact("cross_entropy"))
+            return {"loss": losses[MAIN_HEAD], "metrics": self._metrics(f"{MAIN_HEAD}_", of_main_head=True)}
+        by_head = {head: self._metrics("", of_main_head=head == MAIN_HEAD) for head in self.weights}
         return {"loss": losses, "loss_weights": dict(self.weights), "metrics": by_head}
 
-    def _exact(self, name: str) -> keras.metrics.Metric:
-        """The mean over images: in Keras's `<head>_loss` a smaller last batch weighs like a full one on TensorFlow."""
-        return keras.metrics.CategoricalCrossentropy(name=name, label_smoothing=self.label_smoothing)
+    def _loss(self, head: str) -> keras.losses.Loss:
+        if self.loss == CROSS_ENTROPY:
+            return keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing, name=head)
+        return LabelLoss(self.loss, self.label_smoothing, head)
+
+    def _metrics(self, prefix: str, *, of_main_head: bool) -> list[keras.metrics.Metric]:
+        several = self.loss != CROSS_ENTROPY
+        name = f"{prefix}accuracy"
+        metrics = [label_accuracy(name) if several else keras.metrics.CategoricalAccuracy(name=name)]
+        if of_main_head:
+            # The mean over images: in Keras's `<head>_loss` a smaller last batch weighs like a full one on TensorFlow.
+            name, smoothing = f"{prefix}cross_entropy", self.label_smoothing
+            if several:
+                metrics.append(label_cross_entropy(name, smoothing))
+                metrics.append(MeanAveragePrecision(self.classes, f"{prefix}{MEAN_AVERAGE_PRECISION}"))
+            else:
+                metrics.append(keras.metrics.CategoricalCrossentropy(name=name, label_smoothing=smoothing))
+        return metrics
 
 
-def make_objective(config: TrainConfig, classes: int) -> Objective:
-    """Makes the objective of a run: the auxiliary heads weigh what their paper gives them, unless it says otherwise."""
+def make_objective(config: TrainConfig, classes: int, several: bool = False) -> Objective:
+    """Makes the objective of a run: the auxiliary heads weigh what their paper gives them, unless it says otherwise.
+
+    Args:
+        config: the run's configuration.
+        classes: how many classes there are.
+        several: whether an image may have several labels.
+
+    Raises:
+        ValueError: where the loss is of the other kind of labels.
+    """
     weights, given = {MAIN_HEAD: 1.0}, config.objective.aux_weight
     if config.model.aux_heads:
         own = ki.get_entry(config.model.name).aux_heads
         weights.update(own if given is None else dict.fromkeys(own, given))
-    return Objective(weights, classes, config.objective.label_smoothing)
+    return Objective(weights, classes, config.objective.label_smoothing, _loss_for(config.objective.loss, several))
+
+
+def _loss_for(asked: str, several: bool) -> str:
+    loss = (BINARY if several else CROSS_ENTROPY) if asked == "auto" else asked
+    if several and loss == CROSS_ENTROPY:
+        raise ValueError(
+            f"objective.loss must be auto, binary or asymmetric where images have several labels. Received: {loss}"
+        )
+    if not several and loss != CROSS_ENTROPY:
+        raise ValueError(f"objective.loss must be auto or cross_entropy where images have one label. Received: {loss}")
+    return loss
