@@ -121,8 +121,12 @@ def _complete(training: Training, final: Path, stop_after: int | None, checkpoin
             run.write_json(names.METRICS, trained)
             if stop_after is not None:
                 return run
+            (run.folder / names.THRESHOLDS).unlink(missing_ok=True)  # an evaluation half way through training left it
             test = evaluate(run)
-            run.write_json(names.METRICS, {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss})
+            figures = {"test_accuracy": test.accuracy, "test_loss": test.loss}
+            if test.labels is not None:
+                figures["test_mean_average_precision"] = test.labels.mean_average_precision
+            run.write_json(names.METRICS, {**trained, **figures})
             write_report(run)
     if is_first:
         run_folder.finish(run.folder, final)

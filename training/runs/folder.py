@@ -21,8 +21,8 @@ from .run import Run
 _PACKAGES = ("keras-inception", "keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn", "jax")
 _CONTENT = (
     names.CONFIG, names.ENVIRONMENT, names.CLASS_NAMES, names.DATA, names.METRICS, names.HISTORY, names.QUARANTINE,
-    names.REPORT, "evaluation*.json", "checkpoints", "tensorboard", "export*", ".*.[0-9]*", ".ipynb_checkpoints",
-    ".DS_Store",
+    names.REPORT, names.THRESHOLDS, "evaluation*.json", "checkpoints", "tensorboard", "export*", ".*.[0-9]*",
+    ".ipynb_checkpoints", ".DS_Store",
 )  # fmt: skip
 
 
@@ -115,6 +115,7 @@ def begin(run: Run) -> None:
         description = {
             "data": config.data,
             "test_data": config.test_data,
+            "several_labels": splits.several,
             "undecodable": len(splits.bad_files),
             "splits": {split: splits.describe(split) for split in names.SPLITS},
         }
