@@ -91,6 +91,8 @@ def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         for place, named in enumerate(row["predictions"]):
             table.add_row(row["image"] if place == 0 else "", named["class"], percent(named["probability"], digits=2))
+        if not row["predictions"]:
+            table.add_row(row["image"], "no label", "")
         table.add_section()
     _print(table)
 
