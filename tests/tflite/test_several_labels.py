@@ -1,6 +1,10 @@
 """Thresholds of several labels a picture: in the files, in the proof, in what is predicted."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -167,3 +171,52 @@ def test_labels_may_be_one_a_picture():
         output="probabilities", thresholds=[0.5] * 5,
     )  # fmt: skip
     assert 0.5 < measure.own.accuracy < 1
+
+
+CLASSIFY = """
+import sys
+import numpy as np
+import mediapipe as mp
+from mediapipe.tasks import python as tasks
+from mediapipe.tasks.python import vision
+path, pictures = sys.argv[1], np.load(sys.argv[2])
+options = vision.ImageClassifierOptions(base_options=tasks.BaseOptions(model_asset_path=path), max_results=-1)
+with vision.ImageClassifier.create_from_options(options) as classifier:
+    for picture in pictures:
+        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+        found = classifier.classify(image).classifications[0].categories
+        print("\\t".join(f"{category.category_name}={category.score}" for category in found))
+"""
+
+
+@pytest.mark.slow
+def test_mediapipe_finds_the_labels_above_the_thresholds_and_no_others(tmp_path: Path):
+    """mediapipe may live in an environment of its own, whose Python MEDIAPIPE_PYTHON names."""
+    python = os.environ.get("MEDIAPIPE_PYTHON", sys.executable)
+    if (
+        shutil.which(python) is None
+        or subprocess.run([python, "-c", "import mediapipe"], capture_output=True).returncode
+    ):
+        pytest.skip("mediapipe is not installed: name a Python that has it in MEDIAPIPE_PYTHON")
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 3))
+    x = layers.Flatten()(layers.AveragePooling2D(8)(layers.Rescaling(1 / 127.5, -1)(pixels)))
+    x = layers.Dense(len(NAMES), kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))(x)
+    model = keras.Model(pixels, layers.Activation("sigmoid", name="predictions")(x), name="colours")
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    export = kt.export(
+        model, tmp_path / "out", class_names=NAMES, thresholds=THRESHOLDS, modes="float32", saved_model=False
+    )
+    np.save(tmp_path / "pictures.npy", pictures)
+    command = [python, "-c", CLASSIFY, str(export.files["float32"]), str(tmp_path / "pictures.npy")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    predict = kt.Predictor(export.files["float32"])
+    expected = predict.batch(pictures)
+    assert len({prediction.labels for prediction in expected}) > 2
+    for line, prediction in zip(result.stdout.split("\n"), expected, strict=False):
+        found = dict(part.split("=") for part in line.split("\t") if part)
+        assert tuple(found) == prediction.labels
+        scores = dict(prediction.top(len(NAMES)))
+        assert {name: float(score) for name, score in found.items()} == pytest.approx(
+            {name: scores[name] for name in found}, abs=1e-3
+        )

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import re
+import runpy
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from table_helpers import DIGITS, PATHS, table, write
+from table_helpers import DIGITS, PATHS, SEVERAL, table, write
 from training_helpers import tiny_config, with_pipeline
 
 from keras_inception.training import Evaluation, Run, evaluate, pack, train, write_frame
@@ -22,15 +23,7 @@ from keras_inception.training.evaluation.labels import choose_thresholds, label_
 from keras_inception.training.pipeline.training import training_batches
 
 LABELS = ["digit_0", "digit_1", "digit_2"]
-
-
-def several(path: str, number: int) -> str:
-    """Labels by the file's number: its own class and maybe the next one; every eighth picture has none."""
-    own = int(path[6])
-    return ["", "|".join(sorted({LABELS[own], LABELS[(own + 1) % 3]})), LABELS[own]][min(number % 8, 2)]
-
-
-ROWS = [(path, several(path, number)) for number, path in enumerate(PATHS)]
+ROWS = SEVERAL
 
 
 @pytest.fixture
@@ -285,3 +278,12 @@ def test_damaged_thresholds_are_a_sentence(trained, tmp_path):
     (tmp_path / "thresholds.json").write_text('{"digit_0": 0.5, "digit_1": 2.0, "digit_2": 0.5}')
     with pytest.raises(ValueError, match="thresholds.json must hold a share for each class. Received: "):
         _ = Run.open(tmp_path).thresholds
+
+
+def test_the_example_pastes_photographs_and_lists_their_labels(here, tmp_path):
+    example = runpy.run_path(str(Path(__file__).resolve().parents[2] / "examples" / "several_labels.py"))
+    listed = example["main"](here, tmp_path / "pictures", 48)
+    splits = open_splits(tiny_config(f"csv:{listed}"))
+    assert splits.several and splits.class_names == LABELS
+    assert [len(splits[part].labels) for part in ("train", "validation", "test")] == [34, 6, 8]
+    assert {1, 2} <= set(splits.train.labels.sum(axis=1)) <= {1, 2, 3}

@@ -81,7 +81,8 @@ def with_metadata(
     """
     texts = {LABELS: "".join(f"{name}\n" for name in class_names)}
     if thresholds is not None:
-        texts[SCORES] = "".join(f"{_UNCHANGED}{threshold:.9g}\n" for threshold in thresholds)
+        # No line end at the end: mediapipe would take an empty line for one more class.
+        texts[SCORES] = "\n".join(f"{_UNCHANGED}{threshold:.9g}" for threshold in thresholds)
     file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output, thresholds)}))
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:

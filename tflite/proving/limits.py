@@ -47,6 +47,10 @@ class Limits:
             raise ExportError(f"The agreement is a share of the images, 0 to 1. Received: {self.agreement}.")
         if self.accuracy_loss is not None and not -1 <= self.accuracy_loss <= 1:
             raise ExportError(f"The accuracy loss is a share of the images, 1 at most. Received: {self.accuracy_loss}.")
+        if self.label_agreement is not None and not 0 <= self.label_agreement <= 1:
+            raise ExportError(f"The agreement on labels is a share of them, 0 to 1. Received: {self.label_agreement}.")
+        if self.precision_loss is not None and not -1 <= self.precision_loss <= 1:
+            raise ExportError(f"The loss of precision is a share, 1 at most. Received: {self.precision_loss}.")
 
     def agreement_of(self, mode: str, *, by_label: bool = False) -> float | None:
         """The limit on agreement that holds for a row, where decisions count one by one or not."""
