@@ -24,7 +24,18 @@ from .files.onnx import write_onnx
 from .files.rewriting import DYNAMIC_WEIGHTS
 from .files.saved_model import write_saved_model
 from .files.tracing import INPUT, OUTPUT, SIGNATURE, image_shape, trace
-from .folder import FORMAT, LEARNING, MANIFEST, ONNX, SAVED_MODEL, Export, check_class_names, described, strangers
+from .folder import (
+    FORMAT,
+    LEARNING,
+    MANIFEST,
+    ONNX,
+    SAVED_MODEL,
+    Export,
+    check_class_names,
+    check_thresholds,
+    described,
+    strangers,
+)
 from .network.deploying import deploy
 from .network.equalization import equalize_channels
 from .network.graph import scales_pixels
@@ -33,7 +44,7 @@ from .network.rounding import compensate_rounding
 from .pictures.fitting import Fitting
 from .pictures.pixels import calibration_images, collect
 from .proving.limits import Limits
-from .proving.measuring import Yardstick
+from .proving.measuring import Yardstick, has_decisions
 from .proving.selective import quantize_selectively
 from .proving.verification import verify
 from .running.litert import opened
@@ -44,6 +55,7 @@ def export(
     folder: str | Path,
     *,
     class_names: Sequence[str] | None = None,
+    thresholds: Sequence[float] | None = None,
     calibration: Iterable[Any] | np.ndarray | None = None,
     modes: Iterable[str] = ("float32", "int8"),
     saved_model: bool = True,
@@ -71,6 +83,8 @@ def export(
         model: The trained Keras model; it is not changed. See `deploy` for what happens to it.
         folder: Where the export shall be: saved_model/, model_MODE.tflite, labels.txt, export.json.
         class_names: Names of the classes in the order of the outputs; None: their indices.
+        thresholds: Of a network that ends in sigmoids, what the probability of each class exceeds where it is found.
+            The files tell them, `verify` compares decisions at them, and `Predictor` names what is found.
         calibration: Real images for the integer modes: batches [n, h, w, c] (or pairs of them and labels), or single
             images, pixels 0..255. A hundred or more of the training images are a good choice.
         modes: TFLite files to write: names in `keras_inception.tflite.files.modes.MODES`.
@@ -123,10 +137,13 @@ def export(
         _check_preprocessing(twin)
     shape, classes = image_shape(twin), int(twin.output_shape[-1])
     calibrated = any(MODES[mode].calibrated or (MODES[mode].rounded and calibration is not None) for mode in chosen)
+    if thresholds is not None and not has_decisions(twin):
+        raise ExportError(f"Thresholds are for a network that ends in sigmoids. Received: {model.name} without.")
     job = _Job(
         twin=twin,
         batch=batch,
         class_names=check_class_names(class_names, classes),
+        thresholds=None if thresholds is None else check_thresholds(thresholds, classes),
         about=replace(about or About(), name=(about and about.name) or model.name),
         output=output,
         calibration=calibration_images(calibration, shape) if calibrated else None,
@@ -135,7 +152,15 @@ def export(
     held = None if proof is None else collect(proof, shape)
     yardstick = None
     if selective and held is not None:
-        yardstick = Yardstick(model, *held, limits or Limits(), classes=classes, preprocessing=raw, output=output)
+        yardstick = Yardstick(
+            model,
+            *held,
+            limits or Limits(),
+            classes=classes,
+            preprocessing=raw,
+            output=output,
+            thresholds=job.thresholds,
+        )
 
     with whole_folder(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers) as partial:
         (partial / LABELS).write_text("".join(f"{name}\n" for name in job.class_names), "utf-8")
@@ -175,6 +200,7 @@ class _Job:
     twin: keras.Model
     batch: int | None
     class_names: Sequence[str]
+    thresholds: Sequence[float] | None
     about: About
     output: Literal["probabilities", "logits"]
     calibration: np.ndarray | None
@@ -226,7 +252,12 @@ def _write_file(folder: Path, mode: str, content: bytes, job: _Job | None = None
         raise ExportError(f"Files must hold TFLite's builtin operators only. Received: {', '.join(custom)}.")
     if job is not None:
         content = with_metadata(
-            content, job.about, class_names=job.class_names, image_shape=image_shape(job.twin), output=job.output
+            content,
+            job.about,
+            class_names=job.class_names,
+            image_shape=image_shape(job.twin),
+            output=job.output,
+            thresholds=job.thresholds,
         )
     name = f"model_{mode}.tflite"
     (folder / name).write_bytes(content)
@@ -248,7 +279,13 @@ def _manifest_of(job: _Job) -> dict[str, Any]:
             "range": [0, 255],
             "channels": {1: "grey", 3: "rgb"}.get(shape[-1], str(shape[-1])),
         },
-        "output": {"name": OUTPUT, "dtype": "float32", "classes": len(job.class_names), "kind": job.output},
+        "output": {
+            "name": OUTPUT,
+            "dtype": "float32",
+            "classes": len(job.class_names),
+            "kind": job.output,
+            **({} if job.thresholds is None else {"thresholds": job.thresholds}),
+        },
         "calibration_images": 0 if job.calibration is None else len(job.calibration),
     }
 

@@ -56,7 +56,7 @@ class Export:
             names = tuple((folder / LABELS).read_text("utf-8").splitlines())
             classes = manifest["output"]["classes"]
             _check(manifest)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError, ExportError) as error:
             raise ExportError(f"{MANIFEST} and {LABELS} must be as export wrote them. Received: {folder}.") from error
         if len(names) != classes:
             raise ExportError(f"{LABELS} must name {classes} classes. Received: {len(names)} in {folder}.")
@@ -91,6 +91,12 @@ class Export:
         """Height, width and channels of the images."""
         height, width, channels = self.manifest["input"]["shape"][1:]
         return height, width, channels
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """What the probability of each class exceeds where it is found; None: the likeliest class is."""
+        given = self.manifest["output"].get("thresholds")
+        return None if given is None else tuple(given)
 
     @property
     def outer_preprocessing(self) -> str | None:
@@ -128,6 +134,9 @@ def _check(manifest: dict[str, Any]) -> None:
     Fitting(manifest["interpolation"], manifest["central_crop"])
     batch, *sides = manifest["input"]["shape"]
     rows = manifest["files"]
+    thresholds = manifest["output"].get("thresholds")
+    if thresholds is not None:
+        check_thresholds(thresholds, manifest["output"]["classes"])
     texts = [manifest["output"]["kind"], manifest["preprocessing"] or "", *(row["sha256"] for row in rows)]
     texts += [row[name] for row in rows for name in ("mode", "file")]
     numbers = [batch or 1, *sides, *(row["size"] for row in rows)]
@@ -156,6 +165,17 @@ def size(path: Path) -> int:
 def described(folder: Path, name: str, mode: str) -> dict[str, Any]:
     """The row of a file in the manifest."""
     return {"mode": mode, "file": name, "size": size(folder / name), "sha256": sha256(folder / name)}
+
+
+def check_thresholds(thresholds: Sequence[float], classes: int) -> list[float]:
+    """Returns the thresholds of the classes; raises `ExportError` unless they are as many shares."""
+    values = [float(threshold) for threshold in thresholds]
+    if len(values) != classes or not all(0 <= value <= 1 for value in values):
+        raise ExportError(
+            f"Thresholds must be a probability for each of the {classes} classes. Received: {len(values)} numbers "
+            f"from {min(values, default=0):g} to {max(values, default=0):g}."
+        )
+    return values
 
 
 def check_class_names(class_names: Sequence[str] | None, classes: int) -> list[str]:

@@ -172,8 +172,12 @@ def _complete(
             run.write_json(names.METRICS, trained)
             if stop_after is not None:
                 return run
+            (run.folder / names.THRESHOLDS).unlink(missing_ok=True)  # an evaluation half way through training left it
             test = evaluate(run)
-            metrics = {**trained, "test_accuracy": test.accuracy, "test_loss": test.loss}
+            figures = {"test_accuracy": test.accuracy, "test_loss": test.loss}
+            if test.labels is not None:
+                figures["test_mean_average_precision"] = test.labels.mean_average_precision
+            metrics = {**trained, **figures}
             run.write_json(names.METRICS, metrics)
             followers.finish(metrics)
             write_report(run)

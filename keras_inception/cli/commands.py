@@ -117,7 +117,7 @@ def predict(
         weights: Weight set, as `keras-inception weights` lists them, or a weights file.
         options: Further keywords of the network's builder, such as alpha=0.5; for files that do not tell.
         accept_license: Accept a licence that forbids commercial use.
-        top: How many classes to name.
+        top: How many classes to name; of several labels an image, how many of those above their thresholds.
         json: Print JSON instead of a table.
     """
     if top < 1:
@@ -149,7 +149,12 @@ def _predict_with_run(folder: Path, files: Sequence[Path], top: int) -> list[dic
     pixels, network = np.stack([run.read_image(file) for file in files]), deploy(run.model())
     batches = [pixels[start : start + PREDICTION_BATCH] for start in range(0, len(pixels), PREDICTION_BATCH)]
     probabilities = np.concatenate([network(batch) for batch in batches])
-    named = ki.decode_predictions(probabilities, min(top, len(run.class_names)), run.class_names)
+    if run.thresholds is None:
+        named = ki.decode_predictions(probabilities, min(top, len(run.class_names)), run.class_names)
+    else:  # of several labels all that are found, and no other
+        least = dict(zip(run.class_names, run.thresholds, strict=True))
+        every = ki.decode_predictions(probabilities, len(run.class_names), run.class_names)
+        named = [[p for p in of_image if p.probability > least[p.class_name]][:top] for of_image in every]
     return tables.prediction_rows(files, named)
 
 

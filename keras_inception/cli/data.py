@@ -77,7 +77,10 @@ def pack(
         )  # fmt: skip
     for bad in index["left_out"]:
         print(f"keras-inception: left out {bad['path']}: {bad['reason']}", file=sys.stderr)
-    images = {part: sum(counts.values()) for part, counts in index["images"].items()}
+    images = {
+        part: sum(shard["examples"] for name, shard in index["shards"].items() if name.startswith(f"{part}-"))
+        for part in index["images"]
+    }
     tables.show_lines(
         ("images", ", ".join(f"{count:,} {part}" for part, count in images.items())),
         ("shards", f"{len(index['shards'])}, {tables.megabytes(sum(s['bytes'] for s in index['shards'].values()))}"),

@@ -21,6 +21,8 @@ EXPORT = "export"
 Difference = Annotated[float | None, by_default("1e-4", "SHARE")]
 Agreement = Annotated[float | None, by_default("0.98", "SHARE")]
 AccuracyLoss = Annotated[float | None, by_default("0.02", "SHARE")]
+LabelAgreement = Annotated[float | None, by_default("0.999", "SHARE")]
+PrecisionLoss = Annotated[float | None, by_default("0.02", "SHARE")]
 
 
 def export(
@@ -43,6 +45,8 @@ def export(
     difference: Difference = None,
     agreement: Agreement = None,
     accuracy_loss: AccuracyLoss = None,
+    label_agreement: LabelAgreement = None,
+    precision_loss: PrecisionLoss = None,
     overwrite: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Write a trained network for phones and servers: TFLite files, SavedModel, labels; pixels in, probabilities out.
@@ -62,8 +66,11 @@ def export(
         prove: Hold the files against the network on its test images first, and write none where a limit is passed.
         selective: With --prove, leave the layers that cost most float where int8 passes a limit.
         difference: Largest difference of a probability in float32 files.
-        agreement: Smallest share of images with the same first class.
+        agreement: Smallest share of images with the same first class; of several labels an image, of the decisions at
+            the thresholds in integer files.
         accuracy_loss: Largest loss of accuracy, as a share of the images.
+        label_agreement: Of several labels, smallest share of such decisions in the other files.
+        precision_loss: Of several labels, largest loss of mean average precision.
         overwrite: Replace an earlier export.
     """
     need_tensorflow()
@@ -86,7 +93,7 @@ def export(
         rounding=rounding,
         about=_about(about or {}),
         proof=opened.batches("test", count=PROOF_IMAGES) if prove else None,
-        limits=_limits(difference, agreement, accuracy_loss),
+        limits=_limits(difference, agreement, accuracy_loss, label_agreement, precision_loss),
         selective=selective,
         overwrite=overwrite,
     )
@@ -104,6 +111,8 @@ def verify(
     difference: Difference = None,
     agreement: Agreement = None,
     accuracy_loss: AccuracyLoss = None,
+    label_agreement: LabelAgreement = None,
+    precision_loss: PrecisionLoss = None,
     json: Json = False,
 ) -> int:
     """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
@@ -114,14 +123,17 @@ def verify(
         split: Which of the run's images.
         images: How many of them at most, chosen by a fixed seed.
         difference: Largest difference of a probability in float32 files.
-        agreement: Smallest share of images with the same first class.
+        agreement: Smallest share of images with the same first class; of several labels an image, of the decisions at
+            the thresholds in integer files.
         accuracy_loss: Largest loss of accuracy, as a share of the images.
+        label_agreement: Of several labels, smallest share of such decisions in the other files.
+        precision_loss: Of several labels, largest loss of mean average precision.
         json: Print JSON instead of a table.
     """
     need_tensorflow()
     from keras_inception import tflite, training
 
-    limits = _limits(difference, agreement, accuracy_loss)
+    limits = _limits(difference, agreement, accuracy_loss, label_agreement, precision_loss)
     opened = training.Run.open(run)
     batches = opened.batches(split, count=images)
     proof = tflite.verify(opened.model(), folder or run / EXPORT, batches, limits=limits)
@@ -172,10 +184,19 @@ def _contestants(paths: Iterable[Path]) -> dict[str, Any]:
     return {str(path): training.Run.open(path).model() if run else path for path, run in is_run.items()}
 
 
-def _limits(difference: float | None, agreement: float | None, accuracy_loss: float | None) -> "Limits":
+def _limits(
+    difference: float | None,
+    agreement: float | None,
+    accuracy_loss: float | None,
+    label_agreement: float | None,
+    precision_loss: float | None,
+) -> "Limits":
     from keras_inception import tflite
 
-    given = {"difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss}
+    given = {
+        "difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss,
+        "label_agreement": label_agreement, "precision_loss": precision_loss,
+    }  # fmt: skip
     return tflite.Limits(**{name: value for name, value in given.items() if value is not None})
 
 

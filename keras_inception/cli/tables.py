@@ -91,6 +91,8 @@ def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         for place, named in enumerate(row["predictions"]):
             table.add_row(row["image"] if place == 0 else "", named["class"], percent(named["probability"], digits=2))
+        if not row["predictions"]:
+            table.add_row(row["image"], "no label", "")
         table.add_section()
     _print(table)
 
@@ -120,20 +122,26 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         table.add_row("networks", str(len(evaluation.runs)))
     if evaluation.crops > 1:
         table.add_row("crops", str(evaluation.crops))
-    table.add_row("accuracy", percent(evaluation.accuracy, digits=2))
+    if labels := evaluation.labels:
+        table.add_row("mAP", percent(labels.mean_average_precision, digits=2))
+        table.add_row("F1", percent(labels.mean_f1, digits=2))
+    table.add_row("decisions right" if labels else "accuracy", percent(evaluation.accuracy, digits=2))
     if evaluation.top5 is not None:
         table.add_row("top-5 accuracy", percent(evaluation.top5, digits=2))
     table.add_row("loss", f"{evaluation.loss:.4f}")
     table.add_row("calibration error", percent(evaluation.calibration.error, digits=2))
-    table.add_row("misclassified", f"{len(evaluation.misclassified):,}")
+    table.add_row("some label wrong" if labels else "misclassified", f"{len(evaluation.misclassified):,}")
     if everything := evaluation.with_all_images:
         table.add_row(f"accuracy of all {everything.images:,}", percent(everything.accuracy, digits=2))
         if everything.top5 is not None:
             table.add_row(f"top-5 of all {everything.images:,}", percent(everything.top5, digits=2))
-    known = [(share, name) for name, share in evaluation.per_class.items() if share is not None]
+    shares = evaluation.per_class
+    if labels:
+        shares = {name: of_class.average_precision for name, of_class in labels.by_class.items()}
+    known = [(share, name) for name, share in shares.items() if share is not None]
     for share, name in sorted(known)[:WEAKEST]:
         if share < 1:
-            table.add_row(f"class {name}", percent(share))
+            table.add_row(f"class {name}" + (", AP" if labels else ""), percent(share))
     _print(table)
 
 

@@ -120,6 +120,11 @@ def fit(
     at_hand = find_trunks(networks, weights, sizes, accept_license=accept_license)
     check_name(named, at_hand.trunks)
     splits = open_splits(base)  # whatever is wrong with the data is said before anything is written
+    if splits.several:
+        raise ValueError(
+            "fit compares networks on photographs of one label each; train takes several. "
+            f"Received: several labels in {base.data}"
+        )
     _make(place)
     with alone(place, "A fit"):
         tell.heading("Photographs")

@@ -25,6 +25,7 @@ def export_run(run: Run, folder: Path, **options: Any) -> Export:
     defaults: dict[str, Any] = {
         "calibration": run.batches("train", count=CALIBRATION_IMAGES),
         "class_names": run.class_names,
+        "thresholds": run.thresholds,
         "interpolation": run.config.pipeline.interpolation,
         "central_crop": run.config.pipeline.central_crop,
     }

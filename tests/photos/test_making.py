@@ -110,6 +110,14 @@ def test_one_class_gets_a_sentence(digits_folder: Path, narrow: Path, tmp_path: 
         run_fit(tmp_path / "photos", tmp_path / "out", narrow)
 
 
+def test_several_labels_a_photograph_get_a_sentence(digits_folder: Path, narrow: Path, tmp_path: Path):
+    rows = [f"{path},{path.parent.name}|some digit" for path in sorted(digits_folder.rglob("*.png"))]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,labels", *rows]))
+    with pytest.raises(ValueError, match=r"photographs of one label each; .* Received: several labels in csv:.*photos"):
+        run_fit(tmp_path / "photos.csv", tmp_path / "out", narrow)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_other_things_is_left_alone(digits_folder: Path, narrow: Path, tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match=r"must be a new folder, or an earlier fit's. Received: .*thesis.tex"):

@@ -33,9 +33,37 @@ MALFORMED = {
         table([(*row, 1) for row in DIGITS], "file,class,image"),
         "one column for the path. Received: 'file', 'image'",
     ),
-    "several labels": (
-        table(header="path,labels"),
-        "one label, .* several labels .* not trained yet. Received: the column 'labels'",
+    "several labels with a blank between bars": (
+        table([(PATHS[0], "digit_0||digit_1"), (PATHS[1], "digit_0| "), *DIGITS[2:]], "path,labels"),
+        r"parted by \| must each be a name of one line. Received: line 2 with 'digit_0\|\|digit_1', line 3 with",
+    ),
+    "a label twice in a cell": (
+        table([*DIGITS[:4], (PATHS[4], "digit_0| digit_0"), *DIGITS[5:]], "path,label"),
+        r"must stand once in a cell. Received: line 6 with 'digit_0\| digit_0' in",
+    ),
+    "labels parted by commas": (
+        table([(PATHS[0], '"digit_0, digit_1"'), *DIGITS[1:]], "path,labels"),
+        r"must be parted by \|. Received: line 2 with 'digit_0, digit_1' in",
+    ),
+    "labels parted by bars and by slashes": (
+        table([(PATHS[0], "digit_0|digit_1"), (PATHS[1], "digit_0/digit_2"), *DIGITS[2:]], "path,labels"),
+        r"must be parted by \|. Received: line 3 with 'digit_0/digit_2' in",
+    ),
+    "lists of Python": (
+        table([(path, f"\"['{label}']\"") for path, label in DIGITS], "path,labels"),
+        r"must be parted by \|. Received: line 2 with .* and 21 more in",
+    ),
+    "no label at all": (
+        table([(path, "") for path in PATHS], "path,labels"),
+        "at least two classes. Received: images without any label in",
+    ),
+    "one class of several": (
+        table([(path, "digit" * (i % 2)) for i, path in enumerate(PATHS)], "path,labels"),
+        "at least two classes. Received: one, 'digit', in",
+    ),
+    "a label of too few images": (
+        table([(path, "a|b" if i < 2 else "a") for i, path in enumerate(PATHS)], "path,labels"),
+        "Every class needs at least 3 readable images .* Received: 2 in class 'b'",
     ),
     "an open quote": (
         table([*DIGITS[:3], ('"digit_0/003.png', "digit_0"), *DIGITS[4:]]),
@@ -155,7 +183,7 @@ MALFORMED = {
     ),
     "the same path with two labels": (
         table([*DIGITS, (f"./{PATHS[0]}", "digit_1")]),
-        r"several labels .* trained yet. Received: '.*000.png' as 'digit_0' \(line 2\) and as 'digit_1' \(line 26\)",
+        r"once, several labels .* \| between. Received: '.*' as 'digit_0' \(line 2\) and as 'digit_1' \(line 26\)",
     ),
     "the same path twice": (
         table([*DIGITS, DIGITS[5]]),

@@ -13,11 +13,12 @@ import keras_inception as ki
 from keras_inception.training import resume, train
 from keras_inception.training.config import AugmentConfig, ObjectiveConfig
 from keras_inception.training.data.sources import open_splits
+from keras_inception.training.engine.losses import distillation
 from keras_inception.training.engine.network import build_model
-from keras_inception.training.engine.objective import distillation_loss, make_objective
+from keras_inception.training.engine.objective import make_objective
 from keras_inception.training.engine.teacher import Teacher, _names_of, batches_to_learn
 from keras_inception.training.pipeline.training import training_batches
-from keras_inception.training.runs.run import Run
+from keras_inception.training.runs.run import SPLITS, Run
 
 ALL_VARIED = AugmentConfig(crop_padding=1, brightness=0.2, mixup=0.2)
 
@@ -55,13 +56,23 @@ def test_the_loss_is_hintons():
         p, q = (np.exp(each / temperature) for each in logits)
         p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
         expected = temperature**2 * (p * np.log(p / q)).sum(-1)
-        found = distillation_loss(of_teacher.astype("float32"), of_student.astype("float32"), temperature)
+        found = distillation(of_teacher.astype("float32"), of_student.astype("float32"), temperature)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(distillation_loss(of_teacher, of_teacher, temperature), 0, atol=1e-6)
+        np.testing.assert_allclose(distillation(of_teacher, of_teacher, temperature), 0, atol=1e-6)
+
+
+def test_of_several_labels_each_is_a_choice_of_two():
+    logits = np.random.default_rng(0).normal(size=(2, 5, 4)) * 3
+    of_teacher, of_student = 1 / (1 + np.exp(-logits))
+    for temperature in (1, 4):
+        p, q = 1 / (1 + np.exp(-logits / temperature))
+        expected = temperature**2 * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(-1)
+        found = distillation(of_teacher.astype("float32"), of_student.astype("float32"), temperature, several=True)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_see_labels_alone():
-    config = tiny_config(objective=ObjectiveConfig(0.1, teacher="x", teacher_weight=0.3, temperature=3.0))
+    config = tiny_config(objective=ObjectiveConfig(label_smoothing=0.1, teacher="x", teacher_weight=0.3, temperature=3.0))
     model, objective = build_model(config, 10), make_objective(config, 10)
     model.compile("sgd", **objective.compile_arguments(), run_eagerly=True)
     rng = np.random.default_rng(0)
@@ -72,7 +83,7 @@ def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_se
         weight
         * np.mean(
             0.7 * keras.losses.categorical_crossentropy(labels, outputs[head], label_smoothing=0.1)
-            + 0.3 * distillation_loss(answers, outputs[head], 3.0)
+            + 0.3 * distillation(answers, outputs[head], 3.0)
         )
         for head, weight in objective.weights.items()
     )
@@ -202,6 +213,13 @@ def test_teachers_that_do_not_fit_are_refused_in_one_sentence(photos, teacher, t
     refused("objective.teacher_cache needs objective.teacher", teacher="", teacher_cache="kept")
     refused("temperature must be more than 0", temperature=0.0)
     refused("teacher_weight must be between 0 and 1", teacher_weight=1.5)
+    with pytest.raises(ValueError, match="learnt several labels an image, as the run does. Received: .*, one label"):
+        several = open_splits(student(photos, teacher))
+        as_several = [
+            dataclasses.replace(part, labels=np.eye(3, dtype="float32")[part.labels])
+            for part in (several.train, several.validation, several.test)
+        ]
+        Teacher(student(photos, teacher), dataclasses.replace(several, **dict(zip(SPLITS, as_several, strict=True))))
     grey = student(photos, teacher)
     colour = dataclasses.replace(grey, model=dataclasses.replace(grey.model, channels=3))
     with pytest.raises(ValueError, match="must take images of the run's channels, 3. Received: .* for 1"):

@@ -18,7 +18,11 @@ from .flatbuffer import SEAL, sealed, with_buffers
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
+SCORES = "score_calibration.txt"
 _IDENTIFIER = b"M001"
+# Score calibration is scale / (1 + e ** -(slope * g(x) + offset)) of a score above min_score, else a default of 0. Of
+# these three, with the inverse of the logistic function as g, it is the score itself.
+_UNCHANGED = "1,1,0,"
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip knows: equal content, equal bytes
 
 
@@ -63,6 +67,7 @@ def with_metadata(
     class_names: Sequence[str],
     image_shape: tuple[int, int, int],
     output: Literal["probabilities", "logits"] = "probabilities",
+    thresholds: Sequence[float] | None = None,
 ) -> bytes:
     """Returns a TFLite file with metadata and labels inside, sealed by a hash of it all.
 
@@ -72,11 +77,17 @@ def with_metadata(
         class_names: Names of the classes, one line each.
         image_shape: Height, width and channels.
         output: What the file answers.
+        thresholds: What the probability of each class exceeds where it is found; None: the likeliest class is.
     """
-    file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output)}))
+    texts = {LABELS: "".join(f"{name}\n" for name in class_names)}
+    if thresholds is not None:
+        # No line end at the end: mediapipe would take an empty line for one more class.
+        texts[SCORES] = "\n".join(f"{_UNCHANGED}{threshold:.9g}" for threshold in thresholds)
+    file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output, thresholds)}))
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(LABELS, _WRITTEN), "".join(f"{name}\n" for name in class_names))
+        for name, text in texts.items():
+            archive.writestr(zipfile.ZipInfo(name, _WRITTEN), text)
         archive.comment = SEAL
     return sealed(file.getvalue())
 
@@ -94,6 +105,25 @@ def labels_of(path: str | Path) -> tuple[str, ...]:
             return tuple(archive.read(LABELS).decode("utf-8").splitlines())
     except Exception as error:  # zipfile raises whatever a damaged directory leads to
         raise ExportError(f"A .tflite file must hold {LABELS}, as export writes it. Received: {path}.") from error
+
+
+def thresholds_of(path: str | Path) -> tuple[float, ...] | None:
+    """Reads out of a .tflite file what the probability of each class exceeds where it is found; None: it tells none.
+
+    They are the `min_score` of each class's score calibration, which leaves scores above it as they are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ExportError: They are damaged.
+    """
+    content = Path(path).read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if SCORES not in archive.namelist():
+                return None
+            return tuple(float(line.split(",")[3]) for line in archive.read(SCORES).decode("utf-8").splitlines())
+    except Exception as error:  # zipfile raises whatever a damaged directory leads to
+        raise ExportError(f"{SCORES} in a .tflite file must be as export writes it. Received: {path}.") from error
 
 
 # ---- the metadata's FlatBuffer. Its schema (metadata_schema.fbs, parser version 1.0.0) ships with no package that an
@@ -118,7 +148,14 @@ class _UInt:
     value: int
 
 
-def _metadata(about: About, image_shape: tuple[int, int, int], output: str) -> bytes:
+@dataclass(frozen=True)
+class _Float:
+    value: float
+
+
+def _metadata(
+    about: About, image_shape: tuple[int, int, int], output: str, thresholds: Sequence[float] | None
+) -> bytes:
     import flatbuffers
 
     height, width, channels = image_shape
@@ -140,6 +177,13 @@ def _metadata(about: About, image_shape: tuple[int, int, int], output: str) -> b
         3: _Table(3, {0: _Byte(1), 1: _Table(0, {})}),  # FeatureProperties
         6: [labels],
     }
+    if thresholds is not None:
+        scores = "Of each class scale, slope, offset and the score that it must exceed."
+        answer[6].append(_Table(5, {0: SCORES, 1: scores, 2: _Byte(4)}))  # TENSOR_AXIS_SCORE_CALIBRATION
+        # Scores at or below their class's are 0 by ScoreCalibrationOptions (INVERSE_LOGISTIC), and 0 is below the
+        # smallest of ScoreThresholdingOptions.
+        least = _Table(1, {0: _Float(min(thresholds))})
+        answer[4] = [_Table(2, {0: _Byte(2), 1: _Table(2, {0: _Byte(2)})}), _Table(2, {0: _Byte(3), 1: least})]
     if output == "probabilities":
         answer[5] = _Table(2, {0: [1.0], 1: [0.0]})
     graph = _Table(10, {2: [image], 3: [_Table(7, answer)]})
@@ -163,7 +207,7 @@ def _write(builder: Any, value: Any) -> int:
         return builder.EndVector()
     # What a table refers to must be written before it.
     written = {
-        field: item if isinstance(item, _Byte | _UInt) else _write(builder, item)
+        field: item if isinstance(item, _Byte | _UInt | _Float) else _write(builder, item)
         for field, item in value.fields.items()
     }
     builder.StartObject(value.size)
@@ -172,6 +216,8 @@ def _write(builder: Any, value: Any) -> int:
             builder.PrependUint8Slot(field, item.value, 0)
         elif isinstance(item, _UInt):
             builder.PrependUint32Slot(field, item.value, 0)
+        elif isinstance(item, _Float):
+            builder.PrependFloat32Slot(field, item.value, 0.0)
         else:
             builder.PrependUOffsetTRelativeSlot(field, item, 0)
     return builder.EndObject()

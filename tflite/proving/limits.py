@@ -27,8 +27,11 @@ class Limits:
         float16_difference: Likewise in float16 files (and of a network trained in 16 bits from its float32 twin).
         quantized_difference: Likewise in dynamic, int8 and int16x8 files.
         agreement: Smallest share of the images on which a file's first class is the network's; of sigmoids, on which
-            the classes above one half are.
-        accuracy_loss: Largest accuracy that a file may lose, as a share of the labelled images.
+            the classes above one half are. Where classes have thresholds of their own, of the decisions, a class of an
+            image each, in quantised files.
+        accuracy_loss: Largest accuracy that a file may lose, as a share of the labelled images, or of such decisions.
+        label_agreement: Smallest share of such decisions in which a float file or the SavedModel agrees.
+        precision_loss: Largest mean average precision that a file may lose where classes have thresholds.
     """
 
     difference: float | None = 1e-4
@@ -36,12 +39,22 @@ class Limits:
     quantized_difference: float | None = None
     agreement: float | None = 0.98
     accuracy_loss: float | None = 0.02
+    label_agreement: float | None = 0.999
+    precision_loss: float | None = 0.02
 
     def __post_init__(self) -> None:
         if self.agreement is not None and not 0 <= self.agreement <= 1:
             raise ExportError(f"The agreement is a share of the images, 0 to 1. Received: {self.agreement}.")
         if self.accuracy_loss is not None and not -1 <= self.accuracy_loss <= 1:
             raise ExportError(f"The accuracy loss is a share of the images, 1 at most. Received: {self.accuracy_loss}.")
+        if self.label_agreement is not None and not 0 <= self.label_agreement <= 1:
+            raise ExportError(f"The agreement on labels is a share of them, 0 to 1. Received: {self.label_agreement}.")
+        if self.precision_loss is not None and not -1 <= self.precision_loss <= 1:
+            raise ExportError(f"The loss of precision is a share, 1 at most. Received: {self.precision_loss}.")
+
+    def agreement_of(self, mode: str, *, by_label: bool = False) -> float | None:
+        """The limit on agreement that holds for a row, where decisions count one by one or not."""
+        return self.label_agreement if by_label and mode in (*_EXACT, "float16", KERAS) else self.agreement
 
     def difference_of(self, mode: str, precision: str = "") -> float | None:
         """The limit on the largest difference that holds for a row."""
@@ -62,11 +75,12 @@ class Row:
         difference: Largest absolute difference of an output from the float32 twin in Keras.
         agreement: Share of the images on which its first class is the twin's. Where the network ends in sigmoids, on
             which the same classes lie above one half (of the one logit of a single output, above 0), and where none
-            does, the same class comes first.
+            does, the same class comes first. Where classes have thresholds of their own, share of the decisions, a
+            class of an image each, that are the twin's.
         top5_agreement: Share of the images on which the twin's first class is among its first five; of a single
             output, the agreement.
         accuracy: Share of the labelled images that it gets right, of labels [n, classes] every class; None where labels
-            are unknown.
+            are unknown. Where classes have thresholds, share of the decisions that are right.
         latency_ms: Median milliseconds for one image, interleaved with the other rows.
         latency_low_ms: Tenth percentile.
         latency_high_ms: Ninetieth percentile.
@@ -76,6 +90,8 @@ class Row:
         static_shapes: Whether the batch size is fixed, as GPU and NPU delegates want it; None where it does not apply.
         gpu_blockers: TFLite operators that the GPU delegate would leave to the CPU.
         float_operators: TFLite operators that compute in float and how often each occurs.
+        mean_average_precision: Where classes have thresholds; of the labels, or of what the twin finds where labels are
+            unknown.
     """
 
     mode: str
@@ -95,6 +111,7 @@ class Row:
     static_shapes: bool | None = None
     gpu_blockers: tuple[str, ...] = ()
     float_operators: dict[str, int] = field(default_factory=dict)
+    mean_average_precision: float | None = None
 
     @property
     def delegates(self) -> tuple[str, ...]:
@@ -141,12 +158,23 @@ class Proof:
 
         threads = max((row.threads for row in self.rows), default=cores())
         table = Table(title=f"{self.images} images, {threads} thread{'s' if threads > 1 else ''}, one image a call")
-        for heading in ("file", "size", "accuracy", "agreement", "difference", "latency", "whole on"):
+        by_label = any(row.mean_average_precision is not None for row in self.rows)
+        for heading in (
+            "file",
+            "size",
+            *["mAP"] * by_label,
+            "accuracy",
+            "agreement",
+            "difference",
+            "latency",
+            "whole on",
+        ):
             table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
         for row in self.rows:
             table.add_row(
                 row.file or f"Keras ({row.precision})",
                 f"{row.size / 1e6:.2f} MB",
+                *([f"{row.mean_average_precision:.2%}"] if by_label else []),
                 "–" if row.accuracy is None else f"{row.accuracy:.2%}",
                 f"{row.agreement:.2%}",
                 f"{row.difference:.1e}",

@@ -3,11 +3,13 @@
 Of a softmax the first class counts. Where each answer is a decision of its own, as with sigmoids, or with the single
 logit of a network of one output, a picture's classes are those beyond the threshold, and files must find the same ones;
 where none is, the first class counts again: files of a network that finds nothing would agree on whatever they are.
+Where every class has a threshold of its own, each decision about a picture and a class counts by itself, and mean
+average precision tells the ranking beside them: of many classes that are seldom there, most decisions are easy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,6 +35,7 @@ class Likeness:
     agreement: float
     top5_agreement: float
     accuracy: float | None
+    mean_average_precision: float | None = None
 
 
 class Yardstick:
@@ -46,6 +49,7 @@ class Yardstick:
         classes: How many classes the files tell apart.
         preprocessing: Of a network without one inside, its name.
         output: What the files answer.
+        thresholds: What the probability of each class exceeds where it is found; None: one half, of sigmoids.
 
     Attributes:
         given: The network as it is, as a function of pixels.
@@ -65,6 +69,7 @@ class Yardstick:
         classes: int,
         preprocessing: str | None,
         output: Literal["probabilities", "logits"],
+        thresholds: Sequence[float] | None = None,
     ) -> None:
         self.images, self.labels, self.limits = images, labels, limits
         network = deploy(model, preprocessing=preprocessing, output=output)
@@ -72,7 +77,10 @@ class Yardstick:
             raise ExportError(
                 f"The model must have the export's {classes} classes. Received: {network.output_shape[-1]}."
             )
-        self._threshold = _threshold(network)
+        self._threshold: Any = _threshold(network)
+        self.by_label = thresholds is not None
+        if thresholds is not None:
+            self._threshold = np.array(thresholds, np.float32)
         if labels is not None:
             _check_labels(labels, classes, decisions=self._threshold is not None)
         twin = compiled(network)
@@ -80,12 +88,16 @@ class Yardstick:
         self.given = twin if output == "logits" else _as_it_is(model, preprocessing)
         with quiet():
             self.reference = self._answers(twin)
+        if self.by_label:
+            self._there = self._labels_there(labels)
         self.own = self.likeness(self.given)
 
     def likeness(self, call: Callable[[np.ndarray], Any]) -> Likeness:
         """Compares a file, as a function of pixels, with the twin."""
         with quiet():
             answer = self._answers(call)
+        if self.by_label:
+            return self._likeness_by_label(answer)
         first, expected = answer.argmax(1), self.reference.argmax(1)
         five = np.argsort(-answer, axis=1, kind="stable")[:, :5]
         agrees, holds = first == expected, (five == expected[:, None]).any(1)
@@ -105,6 +117,27 @@ class Yardstick:
             accuracy=None if right is None else float(right.mean()),
         )
 
+    def _likeness_by_label(self, answer: np.ndarray) -> Likeness:
+        found, sought = answer > self._threshold, self.reference > self._threshold
+        five = np.argsort(-answer, axis=1, kind="stable")[:, :5]
+        return Likeness(
+            difference=float(np.abs(answer - self.reference).max()),
+            agreement=float((found == sought).mean()),
+            top5_agreement=float((five == self.reference.argmax(1)[:, None]).any(1).mean()),
+            accuracy=None if self.labels is None else float((found == self._there).mean()),
+            mean_average_precision=mean_average_precision(answer, self._there),
+        )
+
+    def _labels_there(self, labels: np.ndarray | None) -> np.ndarray:
+        """Which labels each image has: bool [n, classes]; those that the twin finds where none are known."""
+        if labels is None:
+            return self.reference > self._threshold
+        classes = self.reference.shape[1]
+        if labels.ndim == 1 and classes > 1:
+            return np.eye(classes, dtype=bool)[labels.astype(int)]
+        there: np.ndarray = labels.reshape(-1, classes) > 0
+        return there
+
     def failures(self, found: Likeness, mode: str, *, who: str = "", precision: str = "") -> list[str]:
         """A sentence for every limit that a file passes.
 
@@ -119,10 +152,15 @@ class Yardstick:
         # Written so that a NaN fails.
         if limit is not None and not found.difference <= limit:
             sentences.append(f"{who} must differ by {limit:g} at most. Received: {found.difference:.3g}.")
-        if limits.agreement is not None and not found.agreement >= limits.agreement:
-            sentences.append(
-                f"{who} must agree on {limits.agreement:.1%} of the images. Received: {found.agreement:.2%}."
-            )
+        agreement = limits.agreement_of(mode, by_label=self.by_label)
+        if agreement is not None and not found.agreement >= agreement:
+            what = "decisions, a label of an image each" if self.by_label else "images"
+            sentences.append(f"{who} must agree on {agreement:.1%} of the {what}. Received: {found.agreement:.2%}.")
+        if self.by_label and limits.precision_loss is not None:
+            loss = (self.own.mean_average_precision or 0) - (found.mean_average_precision or 0)
+            if not loss <= limits.precision_loss:
+                rule = f"{who} must lose {limits.precision_loss:.1%} mean average precision at most"
+                sentences.append(f"{rule}. Received: {loss:.2%}.")
         if limits.accuracy_loss is not None and found.accuracy is not None and self.own.accuracy is not None:
             loss = self.own.accuracy - found.accuracy
             if loss > limits.accuracy_loss:
@@ -132,6 +170,28 @@ class Yardstick:
     def _answers(self, call: Callable[[np.ndarray], Any]) -> np.ndarray:
         starts = range(0, len(self.images), _BATCH)
         return np.concatenate([call(self.images[start : start + _BATCH]) for start in starts])
+
+
+def mean_average_precision(scores: np.ndarray, there: np.ndarray) -> float:
+    """The mean over classes of the mean precision over the images that have it, each at the score that finds it.
+
+    Args:
+        scores: [n, classes].
+        there: Which labels each image has, bool [n, classes]; classes that none has are left out.
+    """
+    precisions = []
+    for of_class, labels in zip(scores.T, there.T, strict=True):
+        if labels.any():
+            values, place = np.unique(-of_class, return_inverse=True)  # equal scores find their images together
+            found = np.cumsum(np.bincount(place, minlength=len(values)))
+            hits = np.bincount(place, weights=labels, minlength=len(values))
+            precisions.append(float((np.cumsum(hits) / found * hits).sum() / labels.sum()))
+    return float(np.mean(precisions)) if precisions else 0.0
+
+
+def has_decisions(network: keras.Model) -> bool:
+    """Whether a network ends in sigmoids: each class is a decision of its own."""
+    return _threshold(network) == 0.5
 
 
 def _threshold(network: keras.Model) -> float | None:

@@ -73,6 +73,7 @@ def verify(
         classes=len(opened.class_names),
         preprocessing=opened.outer_preprocessing,
         output=opened.manifest["output"]["kind"],
+        thresholds=opened.thresholds,
     )
     calls: dict[str, Callable[[np.ndarray], Any]] = {KERAS: yardstick.given}
     failures = []

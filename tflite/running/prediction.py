@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from ..errors import ExportError
-from ..files.metadata import labels_of
+from ..files.metadata import labels_of, thresholds_of
 from ..files.modes import MODES
 from ..files.tracing import OUTPUT, image_shape, trace
-from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names
+from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names, check_thresholds
 from ..network.deploying import deploy
 from ..pictures.fitting import Fitting, decode, fit
 from ..pictures.pixels import check_values
@@ -34,15 +34,26 @@ class Prediction:
     Attributes:
         probabilities: float32 [classes]; logits where the export answers those.
         class_names: Names of the classes.
+        thresholds: What the probability of each class exceeds where it is found; None: the likeliest class is.
     """
 
     probabilities: np.ndarray
     class_names: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
 
     @property
     def label(self) -> str:
         """Name of the likeliest class."""
         return self.class_names[int(self.probabilities.argmax())]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes that are found, likeliest first: of several labels a picture maybe none."""
+        if self.thresholds is None:
+            return (self.label,)
+        found = self.probabilities > np.array(self.thresholds, np.float32)
+        order = np.argsort(-self.probabilities, kind="stable")
+        return tuple(self.class_names[index] for index in order if found[index])
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest classes, name and probability, likeliest first."""
@@ -61,6 +72,7 @@ class Predictor:
         model: A Keras model, an export (or the path of its folder), or the path of a .tflite file. Of an export the
             SavedModel is used, or the first .tflite file where there is none.
         class_names: Names of the classes; None: those in the export or in the file, or the indices of a model's.
+        thresholds: What the probability of each class exceeds where it is found; None: as the export or the file says.
         preprocessing: For a Keras model without one inside: its name (as in `keras_inception.preprocess_input`).
         interpolation: How pictures are resized; None: as the export says, or bilinear.
         central_crop: Which share of a picture's shorter side is kept; None: as the export says, or all of it.
@@ -82,6 +94,7 @@ class Predictor:
         model: keras.Model | Export | str | Path,
         class_names: Sequence[str] | None = None,
         *,
+        thresholds: Sequence[float] | None = None,
         preprocessing: str | None = None,
         interpolation: str | None = None,
         central_crop: float | None = None,
@@ -96,6 +109,8 @@ class Predictor:
         self._network, shape, classes, known = _open(model, preprocessing)
         self.image_shape: tuple[int, int, int] = shape
         self.class_names = tuple(check_class_names(known if class_names is None else class_names, classes))
+        thresholds = _thresholds(model) if thresholds is None else thresholds
+        self.thresholds = None if thresholds is None else tuple(check_thresholds(thresholds, classes))
         given: dict[str, Any] = {"interpolation": interpolation, "central_crop": central_crop}
         known_of = model.manifest if isinstance(model, Export) else {}
         chosen = {name: known_of.get(name) if value is None else value for name, value in given.items()}
@@ -110,7 +125,7 @@ class Predictor:
             FileNotFoundError: There is no such file.
             ExportError: It is no picture, or its pixels are not in 0..255 or have another number of channels.
         """
-        return Prediction(self._network(self.prepare(picture)[None])[0], self.class_names)
+        return Prediction(self._network(self.prepare(picture)[None])[0], self.class_names, self.thresholds)
 
     def batch(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """Says what each of several pictures shows; an array [n, height, width, channels] is several pictures.
@@ -119,7 +134,7 @@ class Predictor:
             FileNotFoundError: There is no such file.
             ExportError: See `__call__`.
         """
-        return [Prediction(row, self.class_names) for row in self.probabilities(pictures)]
+        return [Prediction(row, self.class_names, self.thresholds) for row in self.probabilities(pictures)]
 
     def probabilities(self, pictures: Iterable[Picture]) -> np.ndarray:
         """What the network answers to several pictures, float32 [n, classes]."""
@@ -189,6 +204,13 @@ def _open(
         height, width, channels = (int(size or 0) for size in lite.input_shape[1:])
         return lite, (height, width, channels), lite.classes, labels_of(model)
     raise ExportError(f"A predictor needs a Keras model, an export or a path. Received: {type(model).__name__}.")
+
+
+def _thresholds(model: keras.Model | Export | Path) -> tuple[float, ...] | None:
+    """What an export or a .tflite file tells."""
+    if isinstance(model, Export):
+        return model.thresholds
+    return thresholds_of(model) if isinstance(model, Path) else None
 
 
 def _most_useful(export: Export) -> dict[str, Any]:

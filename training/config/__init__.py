@@ -110,9 +110,11 @@ class PipelineConfig:
     central_crop: Annotated[float, Range(0.1, 1)] = 1.0
     """Share of the shorter side that evaluation keeps, in the centre; released weights mostly have 0.875."""
     balance_classes: bool = False
-    """Weight the samples of each class by the inverse of its frequency."""
+    """Weight the samples of each class by the inverse of its frequency; an image of several labels weighs as the
+    rarest of them does."""
     class_weights: dict[str, float] = field(default_factory=dict)
-    """Weight of the samples of a class, as CLASS=WEIGHT; unnamed classes weigh 1."""
+    """Weight of the samples of a class, as CLASS=WEIGHT; unnamed classes weigh 1. An image of several labels weighs
+    as the heaviest of them does."""
     service: str = ""
     """Address of a tf.data service dispatcher (grpc://HOST:PORT) whose workers prepare the batches; files only."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -172,10 +174,15 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What training minimises: cross-entropy of the predictions, plus each auxiliary head's by its weight."""
+    """What training minimises: a loss of the predictions, plus each auxiliary head's by its weight."""
 
+    loss: Literal["auto", "cross_entropy", "binary", "asymmetric"] = "auto"
+    """cross_entropy of a softmax, for one label an image. Of sigmoids, for several: binary, cross-entropy label by
+    label, or asymmetric, which weighs down the many labels that are easily seen to be absent. auto: cross_entropy or
+    binary, as the data is."""
     label_smoothing: Annotated[float, Range(0, 0.999)] = 0.0
-    """Share of the target's mass spread evenly over all classes; Inception v3 trains with 0.1."""
+    """Share of the target's mass spread evenly over all classes; Inception v3 trains with 0.1. Of several labels each
+    goes by half of it towards 1/2."""
     aux_weight: Annotated[float | None, Range(0)] = None
     """Weight of each auxiliary head's loss; none: what the network's paper gives it."""
     teacher: str = ""
@@ -212,8 +219,8 @@ class TrainConfig:
     """Name of the recipe that this configuration started from."""
     data: str = "digits"
     """Where images come from: `digits`, `folder:PATH` (class sub-folders, or train/ and validation/ or test/ of
-    those), `csv:FILE` (columns path and label, maybe split and weight), several of these two joined by commas,
-    `tfds:NAME` or `tfds:PATH` of a prepared data set, `hf:NAME`, `hf:NAME:CONFIG` or `hf:PATH` of Hugging Face
+    those), `csv:FILE` (columns path and label or labels, maybe split and weight), several of these two joined by
+    commas, `tfds:NAME` or `tfds:PATH` of a prepared data set, `hf:NAME`, `hf:NAME:CONFIG` or `hf:PATH` of Hugging Face
     datasets, `tfrecord:PATH` as `pack` writes it, `array:FILE.npz`."""
     test_data: str = ""
     """Where test images come from, in the same words; empty takes them from `data`."""

@@ -27,7 +27,7 @@ class Images(Protocol):
     """Images of one split, addressed by index."""
 
     labels: np.ndarray
-    """Class indices, int64 [n]."""
+    """Class indices, int64 [n]; where an image may have several labels, zeros and ones, float32 [n, classes]."""
     names: list[str]
     """What a reader would call each image: its path, or its number in the data set."""
     weights: np.ndarray | None

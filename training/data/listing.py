@@ -12,6 +12,7 @@ import numpy as np
 from ..config import TrainConfig
 from .decode import BadFile, find_bad, printable, read_file
 from .images import FileImages, Parts, some
+from .several import BAR, names_in
 
 PART_NAMES = {  # in any case; the first of each is ours, the others are those of other tools
     "train": ("train", "training"),
@@ -28,10 +29,15 @@ class Row:
 
     path: str
     label: str
+    """Where an image may have several, all of them in the order of their names, with bars between."""
     part: str
     weight: float = 1.0
     where: str = ""
     """Where a table says this, such as line 7."""
+
+    def names(self, several: bool) -> list[str]:
+        """The classes of the image."""
+        return names_in(self.label) if several else [self.label]
 
     def told(self, what: str) -> str:
         """Something about it, and where that is said."""
@@ -49,6 +55,8 @@ class Listing:
     places: dict[str, str]
     """What each part is called where it is at fault."""
     weighted: bool = False
+    several: bool = False
+    """Whether an image may have several labels, or none."""
 
 
 def part_named(name: str) -> str | None:
@@ -112,9 +120,11 @@ def open_listings(
         (row for listing in listings for row in listing.rows), key=lambda row: (row.label, Path(row.path).parts)
     )
     _refuse_repeated(rows, place)
-    weighted = any(listing.weighted for listing in listings)
+    weighted, several = any(listing.weighted for listing in listings), any(listing.several for listing in listings)
+    if several:
+        _refuse_bars([name for listing in listings if not listing.several for name in _names(listing)], place)
     if to_train:
-        _refuse_unusable([row for row in rows if row.part == "train"], class_names, train_place)
+        _refuse_unusable([row for row in rows if row.part == "train"], class_names, train_place, several)
 
     bad_files, bad = undecodable([row.path for row in rows], place, config, known_bad)
 
@@ -123,7 +133,12 @@ def open_listings(
         if not good:
             return None
         number = {name: label for label, name in enumerate(class_names)}
-        labels = np.array([number[row.label] for row in good], np.int64)
+        if several:
+            labels = np.zeros((len(good), len(class_names)), np.float32)
+            for i, row in enumerate(good):
+                labels[i, [number[name] for name in row.names(several)]] = 1
+        else:
+            labels = np.array([number[row.label] for row in good], np.int64)
         weights = np.array([row.weight for row in good], np.float32) if weighted else None
         return FileImages(config.model.channels, labels, [row.path for row in good], weights)
 
@@ -188,7 +203,7 @@ def _refuse_repeated(rows: list[Row], place: str) -> None:
         if earlier is row:
             continue
         if row.label != earlier.label:
-            rule = "An image must have one label, as several labels an image are not trained yet"
+            rule = f"An image must be listed once, several labels of it in one cell of the column labels, {BAR} between"
             what, again = f"as {shown(earlier.label)}", f"as {shown(row.label)}"
         elif row.part != earlier.part:
             rule, what, again = "An image must belong to one split", f"in {earlier.part}", f"in {row.part}"
@@ -200,12 +215,28 @@ def _refuse_repeated(rows: list[Row], place: str) -> None:
         raise ValueError(f"{rule}. Received: {cited(pairs)} in {place}")
 
 
-def _refuse_unusable(rows: list[Row], class_names: list[str], place: str) -> None:
+def _names(listing: Listing) -> set[str]:
+    return {name for names in listing.class_names.values() for name in names}
+
+
+def _refuse_bars(class_names: list[str], place: str) -> None:
+    """Classes of a source with one label an image, beside one with several, in which a bar parts names."""
+    barred = sorted({name for name in class_names if BAR in name})
+    if barred:
+        raise ValueError(
+            f"A class must have a name without {BAR} where images may have several labels. "
+            f"Received: {some(barred)} in {place}"
+        )
+
+
+def _refuse_unusable(rows: list[Row], class_names: list[str], place: str, several: bool) -> None:
     first: dict[str, Row] = {}
     for row in rows:
-        first.setdefault(row.label, row)
+        for name in row.names(several):
+            first.setdefault(name, row)
     if len(class_names) < 2:
-        raise ValueError(f"Training needs at least two classes. Received: one, {class_names[0]!r}, in {place}")
+        found = f"one, {class_names[0]!r}," if class_names else "images without any label"
+        raise ValueError(f"Training needs at least two classes. Received: {found} in {place}")
     empty = [name for name in class_names if name not in first]
     if empty:
         raise ValueError(f"Every class folder must hold images. Received: none in {some(empty)} of {place}")

@@ -15,7 +15,8 @@ import tensorflow as tf
 from ..config import ModelConfig, PipelineConfig, TrainConfig
 from ..files import sha256
 from .images import AnyImages, ArrayImages, EncodedImages, FileImages, Parts, PictureImages, StreamImages
-from .shards import EXAMPLES, FORMAT, INDEX
+from .several import BAR, class_counts
+from .shards import EXAMPLES, FORMAT, INDEX, SEVERAL
 from .sources import open_parts
 
 Progress = Callable[[int, int], object]
@@ -101,12 +102,13 @@ def _write(
                         shard, number, written = f"{part}-{number:05}.tfrecord", number + 1, 0
                         shards[shard] = {"examples": 0}
                         writer = stack.enter_context(tf.io.TFRecordWriter(str(folder / shard)))
-                    record = _example(content, int(images.labels[i]), names[i])
+                    labels = np.flatnonzero(images.labels[i]) if images.labels.ndim == 2 else images.labels[i : i + 1]
+                    record = _example(content, labels.tolist(), names[i])
                     writer.write(record)
                     written += len(record)
                     shards[shard]["examples"] += 1
                     weight = 1.0 if images.weights is None else images.weights[i]
-                    rows.writerow([part, shard, names[i], images.labels[i], weight])
+                    rows.writerow([part, shard, names[i], BAR.join(map(str, labels)), weight])
                     done += 1
                     if progress:
                         progress(total, done)
@@ -120,6 +122,7 @@ def _write(
             part: _per_class(images, parts.class_names) for part, images in present.items() if images is not None
         },
         "weighted": any(images.weights is not None for images in present.values()),
+        SEVERAL: parts.train.labels.ndim == 2,
         "shuffle_seed": shuffle_seed,
         "left_out": [{"path": bad.path, "reason": bad.reason} for bad in parts.bad_files],
         "examples_sha256": sha256(folder / EXAMPLES),
@@ -158,13 +161,13 @@ def _short_names(images: AnyImages) -> list[str]:
     return [Path(name).relative_to(root).as_posix() for name in images.names]
 
 
-def _example(content: bytes, label: int, name: str) -> bytes:
+def _example(content: bytes, labels: list[int], name: str) -> bytes:
     def feature(**value: Any) -> Any:
         return tf.train.Feature(**value)
 
     features = {
         "image/encoded": feature(bytes_list=tf.train.BytesList(value=[content])),
-        "image/class/label": feature(int64_list=tf.train.Int64List(value=[label])),
+        "image/class/label": feature(int64_list=tf.train.Int64List(value=labels)),
         "image/filename": feature(bytes_list=tf.train.BytesList(value=[name.encode()])),
     }
     record: bytes = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
@@ -172,5 +175,5 @@ def _example(content: bytes, label: int, name: str) -> bytes:
 
 
 def _per_class(images: AnyImages, class_names: list[str]) -> dict[str, int]:
-    counts = np.bincount(images.labels, minlength=len(class_names))
+    counts = class_counts(images.labels, len(class_names))
     return {name: int(count) for name, count in zip(class_names, counts, strict=True)}

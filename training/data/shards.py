@@ -19,8 +19,10 @@ import tensorflow as tf
 from ..config import TrainConfig
 from ..files import read_json, sha256
 from .images import Parts, StreamImages
+from .several import BAR, class_counts
 
 INDEX, EXAMPLES = "index.json", "examples.csv"
+SEVERAL = "several_labels"  # in index.json: images may have several labels, whose numbers have bars between
 FORMAT = 1
 
 
@@ -49,8 +51,8 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
         of_part = [row for row in rows if row[0] == part]
         if not of_part:
             return None
-        names, labels = [row[2] for row in of_part], np.array([row[3] for row in of_part], np.int64)
-        counts = np.bincount(labels, minlength=len(class_names)).tolist()
+        names, labels = [row[2] for row in of_part], _labels([row[3] for row in of_part], index)
+        counts = class_counts(labels, len(class_names)).tolist()
         if len(counts) != len(class_names) or dict(zip(class_names, counts, strict=True)) != index["images"].get(part):
             raise ValueError(f"{INDEX} must count the {part} images of {EXAMPLES} by class. Received: {folder}")
         weights = np.array([row[4] for row in of_part], np.float32) if index["weighted"] else None
@@ -66,6 +68,16 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
     if train is None:
         raise ValueError(f"A packed folder must hold images to train on. Received: {folder} without any")
     return Parts(train, images("validation"), images("test"), class_names, [])
+
+
+def _labels(cells: list[str], index: dict[str, Any]) -> np.ndarray:
+    if not index.get(SEVERAL):
+        return np.array(cells, np.int64)
+    labels = np.zeros((len(cells), len(index["class_names"])), np.float32)
+    numbers = [[int(number) for number in cell.split(BAR) if number] for cell in cells]
+    for row, of_image in zip(labels, numbers, strict=True):
+        row[[number for number in of_image if number < len(row)]] = 1  # others are missed when labels are counted
+    return labels
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -97,7 +109,9 @@ def _check(index: dict[str, Any]) -> None:
     texts = [*index["class_names"], index["examples_sha256"], *(shard["sha256"] for shard in index["shards"].values())]
     if not all(type(number) is int for number in numbers) or not all(isinstance(text, str) for text in texts):
         raise TypeError
-    if not isinstance(index["class_names"], list) or type(index["weighted"]) is not bool:
+    if not isinstance(index["class_names"], list) or not all(
+        type(flag) is bool for flag in (index["weighted"], index.get(SEVERAL, False))
+    ):
         raise TypeError
 
 

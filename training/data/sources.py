@@ -15,6 +15,7 @@ from .collection import open_files
 from .decode import BadFile
 from .hf import open_hf
 from .images import AnyImages, Parts, some
+from .several import as_targets, class_counts, even_part
 from .shards import open_shards
 from .tfds import open_tfds
 
@@ -36,6 +37,11 @@ class Splits:
             raise ValueError(f"A split is train, validation or test. Received: {split!r}")
         images: AnyImages = getattr(self, split)
         return images
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels, or none: these are zeros and ones then, float32 [n, classes]."""
+        return self.train.labels.ndim == 2
 
     def describe(self, split: str) -> dict[str, Any]:
         """Counts a split and fingerprints names, content and weights, so that a run notices changed data."""
@@ -60,7 +66,8 @@ def open_splits(config: TrainConfig, known_bad: Sequence[str] | None = None) -> 
     bad_files = parts.bad_files
     validation, test = parts.validation, parts.test
     if config.test_data:
-        test, more_bad = open_labelled(config.test_data, config, parts.class_names, known_bad)
+        several = parts.train.labels.ndim == 2
+        test, more_bad = open_labelled(config.test_data, config, parts.class_names, known_bad, several=several)
         bad_files = bad_files + more_bad
     elif test is None and validation is not None:
         validation, test = None, validation
@@ -78,12 +85,24 @@ def open_splits(config: TrainConfig, known_bad: Sequence[str] | None = None) -> 
 
 
 def open_labelled(
-    specification: str, config: TrainConfig, class_names: list[str], known_bad: Sequence[str] | None = None
+    specification: str,
+    config: TrainConfig,
+    class_names: list[str],
+    known_bad: Sequence[str] | None = None,
+    *,
+    several: bool = False,
 ) -> tuple[AnyImages, list[BadFile]]:
     """Opens data as one labelled set: its test or validation part where it has one, else all of it.
 
+    Args:
+        specification: where it comes from.
+        config: the run's configuration.
+        class_names: the run's classes.
+        known_bad: paths that an earlier check found undecodable; the check is not repeated then.
+        several: whether the run's images may have several labels; data of one label an image is data of several too.
+
     Raises:
-        ValueError: where its classes are not among `class_names`.
+        ValueError: where its classes are not among `class_names`, or its images have several labels and the run's one.
     """
     parts = open_parts(specification, config, known_bad, to_train=False)
     strangers = [name for name in parts.class_names if name not in class_names]
@@ -93,18 +112,26 @@ def open_labelled(
             f"Received: {len(parts.class_names)} classes, {some(strangers)} unknown"
         )
     images = next(part for part in (parts.test, parts.validation, parts.train) if part is not None)
-    place = np.array([class_names.index(name) for name in parts.class_names])
-    images = images.subset(np.arange(len(images.labels)))
-    images.labels[:] = place[images.labels]
-    return images, parts.bad_files
+    place = np.array([class_names.index(name) for name in parts.class_names], np.int64)
+    if images.labels.ndim == 2:
+        if not several:
+            raise ValueError(
+                "A network that was trained on one label an image must be measured on such images. "
+                f"Received: images of several labels in {specification}"
+            )
+        labels = np.zeros((len(images.labels), len(class_names)), np.float32)
+        labels[:, place] = images.labels
+    else:
+        labels = as_targets(place[images.labels], len(class_names)) if several else place[images.labels]
+    return dataclasses.replace(images, labels=labels), parts.bad_files
 
 
 def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:
     """Counts a split and fingerprints names, content and weights, so that a run notices changed data."""
     digest = hashlib.blake2b(digest_size=16)
-    for name, label in zip(images.names, images.labels, strict=True):
+    for name, label in zip(images.names, images.labels.tolist(), strict=True):
         digest.update(f"{Path(name).name}\0{label}\n".encode())
-    counts = np.bincount(images.labels, minlength=len(class_names))
+    counts = class_counts(images.labels, len(class_names))
     return {
         "images": len(images.labels),
         "per_class": {name: int(count) for name, count in zip(class_names, counts, strict=True)},
@@ -143,11 +170,12 @@ def open_parts(
 def _weighted(images: AnyImages, config: TrainConfig, class_names: list[str]) -> AnyImages:
     """The images weighted by class as well, where the configuration says so.
 
-    Balanced weights are n / (classes * n of the class), as in scikit-learn, whose mean over the images is 1.
+    Balanced weights are n / (classes * n of the class), as in scikit-learn, whose mean over the images is 1; of several
+    labels an image, n counts them. Such an image weighs as the heaviest of its labels does, and 1 without any.
     """
-    settings, counts = config.pipeline, np.bincount(images.labels, minlength=len(class_names))
+    settings, counts = config.pipeline, class_counts(images.labels, len(class_names))
     if settings.balance_classes:
-        of_class = len(images.labels) / (len(class_names) * np.maximum(counts, 1))
+        of_class = counts.sum() / (len(class_names) * np.maximum(counts, 1))
     elif settings.class_weights:
         strangers = [name for name in settings.class_weights if name not in class_names]
         if strangers:
@@ -159,12 +187,17 @@ def _weighted(images: AnyImages, config: TrainConfig, class_names: list[str]) ->
     else:
         return images
     given = 1.0 if images.weights is None else images.weights
-    return dataclasses.replace(images, weights=(of_class[images.labels] * given).astype(np.float32))
+    if images.labels.ndim == 2:
+        heaviest = np.where(images.labels > 0, of_class, -np.inf).max(axis=1)
+        own = np.where(images.labels.any(axis=1), heaviest, 1.0)
+    else:
+        own = of_class[images.labels]
+    return dataclasses.replace(images, weights=(own * given).astype(np.float32))
 
 
 def _refuse_too_few(images: AnyImages, least: int, class_names: list[str]) -> None:
     """Each split takes at least one image of every class."""
-    counts = np.bincount(images.labels, minlength=len(class_names))
+    counts = class_counts(images.labels, len(class_names))
     if least > 1 and counts.min() < least:
         raise ValueError(
             f"Every class needs at least {least} readable images to be split. "
@@ -173,11 +206,17 @@ def _refuse_too_few(images: AnyImages, least: int, class_names: list[str]) -> No
 
 
 def _split_off(images: AnyImages, count: int, seed: int, class_names: list[str]) -> tuple[AnyImages, AnyImages]:
-    """Splits a stratified, seeded `count` of images off: returns the rest and the part, both in their old order."""
+    """Splits a stratified, seeded `count` of images off: returns the rest and the part, both in their old order.
+
+    Of images with several labels it is about so many.
+    """
     from sklearn.model_selection import train_test_split
 
     _refuse_too_few(images, 2, class_names)
     count = min(max(count, len(class_names)), len(images.labels) - len(class_names))
+    if images.labels.ndim == 2:
+        chosen = even_part(images.labels, count, seed)
+        return images.subset(np.flatnonzero(~chosen)), images.subset(np.flatnonzero(chosen))
     everything = np.arange(len(images.labels))
     rest, part = train_test_split(everything, test_size=count, stratify=images.labels, random_state=seed)
     return images.subset(np.sort(rest)), images.subset(np.sort(part))

@@ -10,14 +10,16 @@ from typing import Any
 from ..files import write_text
 from .decode import printable
 from .listing import Listing, Row, cited, is_file, part_named, shown
+from .several import BAR, names_in, otherwise_parted
 
 _PATH, _LABEL, _SPLIT, _WEIGHT = "path", "label", "split", "weight"
+_LABELS = "labels"  # what the label's column is called where an image may have several
 _COLUMNS = {  # what each column may be called; names after a bar count only where none of the others is there
     _PATH: (
         ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"),
         ("id", "image_id"),
     ),
-    _LABEL: (("label", "class", "category", "target", "class_name"), ("labels",)),
+    _LABEL: (("label", "class", "category", "target", "class_name"), (_LABELS,)),
     _SPLIT: (("split", "set", "subset", "partition"),),
     _WEIGHT: (("weight", "sample_weight"),),
 }
@@ -69,7 +71,7 @@ def write_frame(path: str | Path, frame: Any, *, folder: str | Path = ".") -> st
     columns = [_PATH, _LABEL] + [_SPLIT] * has_parts + [_WEIGHT] * listing.weighted
     written = io.StringIO()
     rows = csv.writer(written, lineterminator="\n")
-    rows.writerow(columns)
+    rows.writerow([_LABELS if listing.several and column == _LABEL else column for column in columns])
     for row in listing.rows:
         values = {_PATH: row.path, _LABEL: row.label, _SPLIT: row.part, _WEIGHT: row.weight}
         rows.writerow([values[column] for column in columns])
@@ -122,9 +124,13 @@ def _parse(text: str, place: str, folder: Path, where: Callable[[int, int], str]
     records = _records(text, place, separator)
     _, header = next(records, (0, []))
     columns = _columns(header, place)
+    below = list(records)
+    several = header[columns[_LABEL]].strip().casefold() == _LABELS or any(
+        BAR in cells[columns[_LABEL]] for _, cells in below if len(cells) == len(header)
+    )
     rows: list[Row] = []
     wrong: dict[str, list[str]] = {}
-    for number, (line, cells) in enumerate(records):
+    for number, (line, cells) in enumerate(below):
         told = where(number, line)
         if len(cells) != len(header):
             rule = f"Every row must have as many cells as the header ({len(header)})"
@@ -133,7 +139,7 @@ def _parse(text: str, place: str, folder: Path, where: Callable[[int, int], str]
         given = {name: cells[i] for name, i in columns.items()}
         if separator != ",":  # where a comma parts no cells, it may be the decimal sign
             given = {name: cell.replace(",", ".") if name == _WEIGHT else cell for name, cell in given.items()}
-        fault, row = _row(given, folder, told)
+        fault, row = _row(given, folder, told, several)
         if row is None:
             wrong.setdefault(fault, []).append(f"{told} with {shown(given[_FAULTY[fault]])}")
         else:
@@ -142,25 +148,44 @@ def _parse(text: str, place: str, folder: Path, where: Callable[[int, int], str]
         raise ValueError(f"{rule}. Received: {cited(found)} in {place}")
     if not rows:
         raise ValueError(f"A table must list images below its header. Received: none in {place}")
+    parted = otherwise_parted([row.label for row in rows]) if several else []
+    if parted:
+        raise ValueError(
+            f"The labels of an image must be parted by {BAR}. "
+            f"Received: {cited([f'{rows[i].where} with {shown(rows[i].label)}' for i in parted])} in {place}"
+        )
     class_names = {
-        part: sorted({row.label for row in rows if row.part == part}) for part in ("train", "validation", "test")
+        part: sorted({name for row in rows if row.part == part for name in row.names(several)})
+        for part in ("train", "validation", "test")
+        if any(row.part == part for row in rows)
     }
-    class_names = {part: names for part, names in class_names.items() if names}
-    return Listing(place, rows, class_names, {part: f"{part} in {place}" for part in class_names}, _WEIGHT in columns)
+    places = {part: f"{part} in {place}" for part in class_names}
+    return Listing(place, rows, class_names, places, _WEIGHT in columns, several)
 
 
 _NO_PATH, _NO_LABEL = "Every image must have a path", "Every image must have a label of one line"
+_NO_NAME = f"Labels parted by {BAR} must each be a name of one line"
+_TWICE = "A label must stand once in a cell"
 _NO_SPLIT = "A split must be train, validation or test"
 _NO_WEIGHT = "A weight must be a number of at least 0"
-_FAULTY = {_NO_PATH: _PATH, _NO_LABEL: _LABEL, _NO_SPLIT: _SPLIT, _NO_WEIGHT: _WEIGHT}
+_FAULTY = {
+    _NO_PATH: _PATH, _NO_LABEL: _LABEL, _NO_NAME: _LABEL, _TWICE: _LABEL, _NO_SPLIT: _SPLIT, _NO_WEIGHT: _WEIGHT,
+}  # fmt: skip
 
 
-def _row(given: dict[str, str], folder: Path, where: str) -> tuple[str, Row | None]:
+def _row(given: dict[str, str], folder: Path, where: str, several: bool) -> tuple[str, Row | None]:
     """The record of a row, or the rule that it breaks."""
     if not given[_PATH].strip():
         return _NO_PATH, None
     label = given[_LABEL]
-    if not label.strip() or printable(label) != label:
+    if several:
+        names = names_in(label)
+        if not all(names) or printable(label) != label:
+            return _NO_NAME, None
+        if len(set(names)) < len(names):
+            return _TWICE, None
+        label = BAR.join(sorted(names))
+    elif not label.strip() or printable(label) != label:
         return _NO_LABEL, None
     part = part_named(given.get(_SPLIT, "train"))
     if part is None:
@@ -222,7 +247,8 @@ def _columns(header: list[str], place: str) -> dict[str, int]:
     if _PATH not in found or _LABEL not in found:
         raise ValueError(
             "The header of a table must name a column path (or file, filename, image) and a column label (or class, "
-            f"category, target); split and weight may follow. Received: {told} in {place}"
+            "category, target), or labels for several an image; split and weight may follow. "
+            f"Received: {told} in {place}"
         )
     for column, places in found.items():
         if len(places) > 1:
@@ -230,9 +256,4 @@ def _columns(header: list[str], place: str) -> dict[str, int]:
                 f"A table must have one column for the {column}. Received: "
                 f"{cited([shown(header[i]) for i in places])} in {place}"
             )
-    if header[found[_LABEL][0]].strip().casefold() == "labels":
-        raise ValueError(
-            "An image must have one label, as several labels an image are not trained yet. "
-            f"Received: the column {shown(header[found[_LABEL][0]])} in {place}"
-        )
     return {column: places[0] for column, places in found.items()}

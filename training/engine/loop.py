@@ -23,7 +23,7 @@ from .objective import make_objective
 from .saving import AverageInValidation, RunFiles, SaveState
 from .teacher import Teacher, batches_to_learn
 from .trainer import Trainer, make_trainer
-from .watching import VALIDATION_ACCURACY, Record, ShowProgress, Speed, Steps, StopOnNaN
+from .watching import VALIDATION_ACCURACY, VALIDATION_MAP, Record, ShowProgress, Speed, Steps, StopOnNaN
 
 STATE = "checkpoints/state"
 
@@ -48,13 +48,14 @@ class Training:
         config, train = run.config, run.splits.train
         self.teacher = Teacher.of(config, run.splits)
         keras.utils.set_random_seed(config.seed)
-        self.objective = make_objective(config, len(run.class_names))
+        several = run.splits.several
+        self.objective = make_objective(config, len(run.class_names), several)
         self.per_epoch = steps_per_epoch(train, config)
         self.batch_size = min(config.pipeline.batch_size, len(train.labels))
         devices.check(self.batch_size)
         self._check_length()
         with devices.scope():
-            self.network = build_model(config, self.objective.classes)
+            self.network = build_model(config, self.objective.classes, several)
             kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
             self.trainer = make_trainer(config, self.network, self.objective, self.per_epoch, kind)
             if devices.strategy:
@@ -167,7 +168,10 @@ class Training:
         finally:
             progress.close()
             files.close()
-        ended = {}
+        ended: dict[str, Any] = {}
+        several = {}
+        if VALIDATION_MAP in record.best:
+            several = {"validation_mean_average_precision": record.best[VALIDATION_MAP]}
         if record.ended and len(record.rows) < config.epochs:
             ended = {"ended_early": record.why_ended}
             self.console.print(
@@ -179,6 +183,7 @@ class Training:
             **ended,
             "best_epoch": record.best_epoch,
             "validation_accuracy": record.best[VALIDATION_ACCURACY],
+            **several,
             "validation_loss": record.best[record.loss],
             "seconds": round(sum(row["seconds"] for row in record.rows), 1),
             "images_per_second": round(statistics.median(row["images_per_second"] for row in record.rows), 1),

@@ -14,10 +14,11 @@ AUTO = "auto"
 """As `model.unfreeze_from`: where the last third of the network begins."""
 
 
-def build_model(config: TrainConfig, classes: int) -> keras.Model:
+def build_model(config: TrainConfig, classes: int, several: bool = False) -> keras.Model:
     """Builds a run's network, taking raw pixels in 0..255, under its dtype policy; the global one stays as it was.
 
-    Where it starts from weights, their preprocessing and numerics are built in, and the classifiers are new.
+    Where it starts from weights, their preprocessing and numerics are built in, and the classifiers are new. Where an
+    image may have `several` labels, all of them end in sigmoids.
 
     Raises:
         FileNotFoundError: where the weights are meant to be a file and there is none.
@@ -30,6 +31,8 @@ def build_model(config: TrainConfig, classes: int) -> keras.Model:
         "include_preprocessing": True,
         **settings.options,
     }
+    if several:
+        arguments["classifier_activation"] = "sigmoid"
     if settings.alpha != 1:
         arguments["alpha"] = settings.alpha
     if settings.aux_heads:

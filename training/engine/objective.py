@@ -1,4 +1,4 @@
-"""What training minimises: named losses with their weights, and the metrics beside them."""
+"""What training minimises: a loss of each head with its weight, and the metrics beside it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,14 @@ from keras import ops
 import keras_inception as ki
 
 from ..config import MAIN_HEAD, TrainConfig
+from .losses import CROSS_ENTROPY, LOSSES, MeanAveragePrecision, accuracy, cross_entropy, distillation, labels_in
+
+MEAN_AVERAGE_PRECISION = "mean_average_precision"
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross-entropy of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`.
+    """A loss of every head, weighted; logs are named `<head>_loss` and `<head>_accuracy`, beside `loss`.
 
     `predictions_cross_entropy` is the mean over images without penalties, by which the best epoch is chosen.
     """
@@ -23,9 +26,16 @@ class Objective:
     """Loss weight of each output by its name; `predictions` has 1."""
     classes: int
     label_smoothing: float
+    loss: str = CROSS_ENTROPY
+    """`cross_entropy` where an image has one label; `binary` or `asymmetric` where it may have several."""
     teacher_weight: float = 0.0
     """Share of a teacher in each head's loss, where targets are [batch, 2 * classes]: the labels', then its answers."""
     temperature: float = 1.0
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels."""
+        return self.loss != CROSS_ENTROPY
 
     def targets(self, labels: Any) -> Any:
         """Turns labels [batch] into the compiled model's targets: one-hot, by head where there are several."""
@@ -47,72 +57,59 @@ class Objective:
 
     def compile_arguments(self) -> dict[str, Any]:
         """Losses, loss weights and metrics as keyword arguments of `keras.Model.compile`."""
-        losses = dict.fromkeys(self.weights, self._loss)
         if len(self.weights) == 1:
             # Keras prefixes logs with the output's name only where there are several outputs.
             # The loss holds the L2 penalty of the weights as well.
-            metrics = [
-                self._accuracy(f"{MAIN_HEAD}_accuracy"),
-                self._exact(f"{MAIN_HEAD}_cross_entropy"),
-            ]
-            return {"loss": losses[MAIN_HEAD], "metrics": metrics}
-        by_head: dict[str, list[Any]] = {head: [self._accuracy("accuracy")] for head in self.weights}
-        by_head[MAIN_HEAD].append(self._exact("cross_entropy"))
+            return {"loss": self._loss, "metrics": self._metrics(f"{MAIN_HEAD}_", of_main_head=True)}
+        by_head = {head: self._metrics("", of_main_head=head == MAIN_HEAD) for head in self.weights}
+        losses = dict.fromkeys(self.weights, self._loss)
         return {"loss": losses, "loss_weights": dict(self.weights), "metrics": by_head}
 
     def _loss(self, targets: Any, outputs: Any) -> Any:
         """The loss of each image [batch]; validation has no teacher."""
-        of_labels = self._cross_entropy(targets, outputs)
+        of_labels = LOSSES[self.loss](labels_in(targets, outputs), outputs, self.label_smoothing)
         if targets.shape[-1] == self.classes:
             return of_labels
-        share, answers = self.teacher_weight, targets[:, self.classes :]
-        return (1 - share) * of_labels + share * distillation_loss(answers, outputs, self.temperature)
+        of_teacher = distillation(targets[:, self.classes :], outputs, self.temperature, several=self.several)
+        return (1 - self.teacher_weight) * of_labels + self.teacher_weight * of_teacher
 
-    def _cross_entropy(self, targets: Any, outputs: Any) -> Any:
-        labels = targets[:, : self.classes]
-        return keras.losses.categorical_crossentropy(labels, outputs, label_smoothing=self.label_smoothing)
-
-    def _accuracy(self, name: str) -> keras.metrics.Metric:
-        def of_labels(targets: Any, outputs: Any) -> Any:
-            return keras.metrics.categorical_accuracy(targets[:, : self.classes], outputs)
-
-        return keras.metrics.MeanMetricWrapper(of_labels, name=name)
-
-    def _exact(self, name: str) -> keras.metrics.Metric:
-        """The mean over images: in Keras's `<head>_loss` a smaller last batch weighs like a full one on TensorFlow."""
-        return keras.metrics.MeanMetricWrapper(self._cross_entropy, name=name)
+    def _metrics(self, prefix: str, *, of_main_head: bool) -> list[keras.metrics.Metric]:
+        metrics = [accuracy(f"{prefix}accuracy", self.several)]
+        if of_main_head:
+            # The mean over images: in Keras's `<head>_loss` a smaller last batch weighs like a full one on TensorFlow.
+            metrics.append(cross_entropy(f"{prefix}cross_entropy", self.several, self.label_smoothing))
+        if of_main_head and self.several:
+            metrics.append(MeanAveragePrecision(self.classes, f"{prefix}{MEAN_AVERAGE_PRECISION}"))
+        return metrics
 
 
-def distillation_loss(answers: Any, outputs: Any, temperature: float) -> Any:
-    """The divergence of a student from its teacher at a temperature, image by image.
-
-    Kullback-Leibler's, of the classes' probabilities after their logits were divided by the temperature, times the
-    temperature squared, which keeps its gradients as large as those of the labels
-    (https://arxiv.org/abs/1503.02531, section 2).
+def make_objective(config: TrainConfig, classes: int, several: bool = False) -> Objective:
+    """Makes the objective of a run: the auxiliary heads weigh what their paper gives them, unless it says otherwise.
 
     Args:
-        answers: the teacher's probabilities [batch, classes].
-        outputs: the student's.
-        temperature: more than 0.
+        config: the run's configuration.
+        classes: how many classes there are.
+        several: whether an image may have several labels.
 
-    Returns:
-        The divergences [batch].
+    Raises:
+        ValueError: where the loss is of the other kind of labels.
     """
-    least = keras.config.epsilon()
-
-    def softened(probabilities: Any) -> Any:
-        return ops.log_softmax(ops.log(ops.clip(probabilities, least, 1.0)) / temperature, axis=-1)
-
-    teacher, student = softened(answers), softened(outputs)
-    return temperature**2 * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
-
-
-def make_objective(config: TrainConfig, classes: int) -> Objective:
-    """Makes the objective of a run: the auxiliary heads weigh what their paper gives them, unless it says otherwise."""
-    weights, given = {MAIN_HEAD: 1.0}, config.objective.aux_weight
+    settings = config.objective
+    weights, given = {MAIN_HEAD: 1.0}, settings.aux_weight
     if config.model.aux_heads:
         own = ki.get_entry(config.model.name).aux_heads
         weights.update(own if given is None else dict.fromkeys(own, given))
-    settings = config.objective
     share = settings.teacher_weight if settings.teacher else 0.0
-    return Objective(weights, classes, settings.label_smoothing, share, settings.temperature)
+    loss = _loss_for(settings.loss, several)
+    return Objective(weights, classes, settings.label_smoothing, loss, share, settings.temperature)
+
+
+def _loss_for(asked: str, several: bool) -> str:
+    loss = ("binary" if several else CROSS_ENTROPY) if asked == "auto" else asked
+    if several and loss == CROSS_ENTROPY:
+        raise ValueError(
+            f"objective.loss must be auto, binary or asymmetric where images have several labels. Received: {loss}"
+        )
+    if not several and loss != CROSS_ENTROPY:
+        raise ValueError(f"objective.loss must be auto or cross_entropy where images have one label. Received: {loss}")
+    return loss

@@ -52,7 +52,7 @@ class Teacher:
 
     def __init__(self, config: TrainConfig, splits: Splits) -> None:
         self.config, self.images = config, splits.train
-        self.networks = [_open(source, config, splits.class_names) for source in teachers_of(config.objective.teacher)]
+        self.networks = [_open(source, config, splits) for source in teachers_of(config.objective.teacher)]
         settings = config.pipeline.augment
         self.varies = varies_batches(settings) or settings.min_area < 1 or settings.randaugment > 0
         self.cache: Path | None = None
@@ -145,11 +145,13 @@ def batches_to_learn(
     return objective.batches(batches)
 
 
-def _open(source: str, config: TrainConfig, class_names: Sequence[str]) -> Network:
+def _open(source: str, config: TrainConfig, splits: Splits) -> Network:
     names: list[Sequence[str]]
+    class_names, several = splits.class_names, False
     if Path(source).is_dir():
         run = Run.open(source)
         model, names, digest = run.model(), [run.class_names], sha256(run.folder / BEST)
+        several = run.several
     else:
         from keras_inception import weights
 
@@ -160,6 +162,11 @@ def _open(source: str, config: TrainConfig, class_names: Sequence[str]) -> Netwo
         raise ValueError(
             f"A teacher must take images of the run's channels, {config.model.channels}. "
             f"Received: {source} for {model.input_shape[-1]}"
+        )
+    if several != splits.several:
+        kinds = {True: "several labels an image", False: "one label an image"}
+        raise ValueError(
+            f"A teacher must have learnt {kinds[splits.several]}, as the run does. Received: {source}, {kinds[several]}"
         )
     outputs = predictions_of(model.output)
     for told in names:

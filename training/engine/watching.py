@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .checkpoints import Place
 
 VALIDATION_ACCURACY, ACCURACY = "val_predictions_accuracy", "predictions_accuracy"
+MAP, VALIDATION_MAP = "predictions_mean_average_precision", "val_predictions_mean_average_precision"
 WAITED = "epochs_without_better"
 IMAGES_NAMED = 16
 
@@ -234,14 +235,15 @@ class ShowProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.progress and logs:
             speed = (batch + 1) * self.batch_size / (time.perf_counter() - self.began)
-            figures = f"loss {logs['loss']:.3f}  accuracy {logs[ACCURACY]:.1%}  {speed:,.0f} images/s"
+            figures = f"loss {logs['loss']:.3f}  {_shown(logs)[0]} {_shown(logs)[1]:.1%}  {speed:,.0f} images/s"
             self.progress.update(self.task, completed=self.steps.done, figures=figures)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         figures = logs or {}
+        what, trained, validated = _shown(figures)
         line = (
-            f"epoch {epoch + 1:>3}/{self.epochs}  loss {figures['loss']:.4f}  accuracy {figures[ACCURACY]:.2%}  "
-            f"validation {figures[VALIDATION_ACCURACY]:.2%}  {figures['images_per_second']:,.0f} images/s  "
+            f"epoch {epoch + 1:>3}/{self.epochs}  loss {figures['loss']:.4f}  {what} {trained:.2%}  "
+            f"validation {validated:.2%}  {figures['images_per_second']:,.0f} images/s  "
             f"{figures['seconds']:.1f} s"
         )
         self.console.print(line, highlight=False, soft_wrap=True)
@@ -250,3 +252,9 @@ class ShowProgress(keras.callbacks.Callback):
         """Gives the terminal back, also after an error."""
         if self.progress:
             self.progress.stop()
+
+
+def _shown(logs: dict[str, Any]) -> tuple[str, float, float]:
+    """What is told of an epoch: its word, of training, and of validation once that is done."""
+    what = ("mAP", MAP, VALIDATION_MAP) if MAP in logs else ("accuracy", ACCURACY, VALIDATION_ACCURACY)
+    return what[0], logs[what[1]], logs.get(what[2], 0.0)

@@ -19,8 +19,9 @@ from ..data.sources import open_labelled
 from ..pipeline.crops import check_crops
 from ..pipeline.crops import crops as crops_of
 from ..pipeline.preparing import evaluation_batches
-from ..runs.run import EVALUATION, Run, predictions_of
-from .result import Evaluation, _figures, summarise
+from ..runs.run import EVALUATION, THRESHOLDS, Run, predictions_of
+from .labels import choose_thresholds
+from .result import Evaluation, _figures, summarise, summarise_labels
 
 
 def evaluate(
@@ -38,6 +39,9 @@ def evaluate(
     evaluation-validation.json or evaluation-test-144crops.json. Where that is not all, as with two sets of other data,
     the second is evaluation-data-2.json, and what is inside tells. An ensemble's is written into the first run's
     folder.
+
+    Where an image may have several labels, they are decided at thresholds that are chosen on the run's validation
+    images, for the largest F1 of each class; an ensemble's are the mean of its runs'.
 
     Args:
         run: the run; or several, whose probabilities are averaged.
@@ -69,12 +73,16 @@ def evaluate(
             probabilities += predicted / len(runs)
 
     places = np.flatnonzero(kept)
-    result = summarise(
-        probabilities[kept], images.labels[kept], [images.names[i] for i in places], class_names, data or split
-    )
+    shown = probabilities[kept], images.labels[kept], [images.names[i] for i in places], class_names, data or split
+    thresholds = None
+    if images.labels.ndim == 2:
+        thresholds = np.mean(
+            [_thresholds(member, network) for member, network in zip(runs, networks, strict=True)], axis=0
+        )
+    result = summarise(*shown) if thresholds is None else summarise_labels(*shown, thresholds)
     everything = None
     if len(places) < len(kept):
-        everything = _figures(probabilities, images.labels)
+        everything = _figures(probabilities, images.labels, thresholds)
         misses = [dataclasses.replace(miss, index=int(places[miss.index])) for miss in result.misclassified]
         result = dataclasses.replace(result, misclassified=misses)
     result = dataclasses.replace(
@@ -144,8 +152,19 @@ def _file_for(run: Run, what: str, result: Evaluation) -> str:
     raise AssertionError
 
 
+def _thresholds(run: Run, network: keras.Model) -> np.ndarray:
+    """A run's thresholds by class, chosen on its validation images when they are first asked for, and kept."""
+    if run.thresholds is None:
+        validation = run.splits.validation
+        chosen = choose_thresholds(predict(network, validation, run.config), validation.labels)
+        run.write_json(THRESHOLDS, dict(zip(run.class_names, chosen.tolist(), strict=True)))
+    return np.array(run.thresholds)
+
+
 def _images(run: Run, split: str, data: str | None) -> AnyImages:
-    return run.splits[split] if data is None else open_labelled(data, run.config, run.class_names)[0]
+    if data is None:
+        return run.splits[split]
+    return open_labelled(data, run.config, run.class_names, several=run.several)[0]
 
 
 def _check_ensemble(runs: Sequence[Run], opened: Sequence[AnyImages]) -> None:
@@ -155,6 +174,11 @@ def _check_ensemble(runs: Sequence[Run], opened: Sequence[AnyImages]) -> None:
         if run.class_names != runs[0].class_names:
             raise ValueError(
                 f"The runs of an ensemble must have the same classes. Received: {runs[0].folder} and {run.folder}"
+            )
+        if images.labels.ndim != opened[0].labels.ndim:
+            raise ValueError(
+                "The runs of an ensemble must have several labels an image, or all of them one. "
+                f"Received: {runs[0].folder} and {run.folder}"
             )
         if images.names != opened[0].names:
             raise ValueError(
@@ -173,7 +197,8 @@ def _kept(images: AnyImages, class_names: list[str], without: Sequence[str]) -> 
     left_out = np.zeros(len(images.labels), bool)
     found = set()
     for i, (name, label) in enumerate(zip(images.names, images.labels, strict=True)):
-        hits = asked & {class_names[label], name, Path(name).name, Path(name).stem}
+        shown = [class_names[i] for i in (np.flatnonzero(label) if np.ndim(label) else [label])]
+        hits = asked & {*shown, name, Path(name).name, Path(name).stem}
         left_out[i] = bool(hits)
         found |= hits
     strangers = sorted(asked - found - set(class_names))

@@ -6,23 +6,26 @@ from typing import Any
 
 import numpy as np
 
+from ..data.several import BAR
+from .labels import ClassFigures, LabelFigures, label_figures
+
 CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
 class Miss:
-    """A misclassified image."""
+    """A misclassified image: of several labels, one of which some is missed or found where it is not."""
 
     index: int
     """Its place in the evaluated split."""
     name: str
     """Its path, or its number in the data set."""
     label: str
-    """What it shows."""
+    """What it shows; several labels with bars between."""
     predicted: str
-    """What the network takes it for."""
+    """What the network takes it for, likewise."""
     confidence: float
-    """The probability that the network gives its mistake."""
+    """The probability that the network gives its mistake; of several, the worst one's."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,20 @@ class Evaluation:
     """What was evaluated: the name of a split, or a data specification."""
     images: int
     loss: float
-    """Mean cross-entropy, without label smoothing."""
+    """Mean cross-entropy, without label smoothing; of several labels an image, the sum over the classes."""
     accuracy: float
+    """Share of images that are recognised; of several labels an image, of the decisions at the thresholds, a class of
+    an image each, that are right."""
     top5: float | None
     """Share of images whose class is among the five likeliest; None with five classes or fewer."""
     per_class: dict[str, float | None]
-    """Accuracy of each class; None where the data has no image of it."""
+    """Accuracy of each class, of several labels an image its recall; None where the data has no image of it."""
     confusion: list[list[int]]
-    """Images by true class (row) and predicted class (column)."""
+    """Images by true class (row) and predicted class (column); empty where an image may have several labels."""
     misclassified: list[Miss]
     """Every miss, the most confident first."""
     calibration: Calibration
+    """Of several labels an image: of each label's probability, against how often it is there."""
     crops: int = 1
     """Views of each image whose probabilities were averaged."""
     runs: list[str] = field(default_factory=list)
@@ -73,6 +79,8 @@ class Evaluation:
     """What was asked to be left out."""
     with_all_images: Figures | None = None
     """The same with the images that were left out; None where none were."""
+    labels: LabelFigures | None = None
+    """Average precision, F1 and thresholds by class where an image may have several labels, else None."""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
@@ -81,8 +89,12 @@ class Evaluation:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Evaluation":
         """Reads what `to_dict` returned."""
-        everything = values["with_all_images"]
+        everything, labels = values["with_all_images"], values.get("labels")
+        if labels:
+            by_class = {name: ClassFigures(**of_class) for name, of_class in labels["by_class"].items()}
+            labels = LabelFigures(**{**labels, "by_class": by_class})
         read = {
+            "labels": labels,
             "misclassified": [Miss(**miss) for miss in values["misclassified"]],
             "calibration": Calibration(**values["calibration"]),
             "with_all_images": everything and Figures(**everything),
@@ -114,8 +126,47 @@ def summarise(
     )
 
 
-def _figures(probabilities: np.ndarray, labels: np.ndarray) -> Figures:
+def summarise_labels(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    names: list[str],
+    class_names: list[str],
+    data: str,
+    thresholds: np.ndarray,
+) -> Evaluation:
+    """Turns probabilities and zeros and ones [n, classes] into an evaluation of decisions at thresholds [classes]."""
+    found, sought = probabilities > thresholds, targets > 0
+    figures = label_figures(probabilities, sought, class_names, thresholds)
+    wrong = np.where(found, probabilities, 1 - probabilities) * (found != sought)
+
+    def told(labels: np.ndarray) -> str:
+        return BAR.join(class_names[i] for i in np.flatnonzero(labels))
+
+    misses = [
+        Miss(int(i), names[i], told(sought[i]), told(found[i]), float(wrong[i].max()))
+        for i in np.flatnonzero((found != sought).any(axis=1))
+    ]
+    return Evaluation(
+        data=data,
+        **dataclasses.asdict(_figures(probabilities, targets, thresholds)),
+        per_class={name: of_class.recall for name, of_class in figures.by_class.items()},
+        confusion=[],
+        misclassified=sorted(misses, key=lambda miss: -miss.confidence),
+        calibration=_binned(probabilities.ravel(), sought.ravel()),
+        labels=figures,
+    )
+
+
+def _figures(probabilities: np.ndarray, labels: np.ndarray, thresholds: np.ndarray | None = None) -> Figures:
     count, classes = probabilities.shape
+    if thresholds is not None:
+        likely = np.clip(np.where(labels > 0, probabilities, 1 - probabilities), 1e-12, 1)
+        return Figures(
+            images=count,
+            loss=float(-np.log(likely).sum(axis=1).mean()),
+            accuracy=float(((probabilities > thresholds) == (labels > 0)).mean()),
+            top5=None,
+        )
     top5 = None
     if classes > 5:
         likeliest = np.argpartition(probabilities, -5, axis=1)[:, -5:]
@@ -129,7 +180,10 @@ def _figures(probabilities: np.ndarray, labels: np.ndarray) -> Figures:
 
 
 def _calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
+def _binned(confidence: np.ndarray, right: np.ndarray) -> Calibration:
     place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     bins: list[dict[str, float | int]] = []
     error = 0.0

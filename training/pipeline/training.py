@@ -68,7 +68,10 @@ def training_batches(
         pixels = tf.ensure_shape(pixels, (order.slice_size, size, size, channels))
         weight = tf.gather(weights, indices)[:, None]
         # Weights are mixed as the targets are, so the two travel together.
-        targets = tf.concat([tf.one_hot(tf.gather(labels, indices), classes), weight], axis=1)
+        targets = tf.gather(labels, indices)
+        if targets.dtype.is_integer:  # one label an image, not a target for each class
+            targets = tf.one_hot(targets, classes)
+        targets = tf.concat([targets, weight], axis=1)
         if varies_batches(settings):
             seed = stateless_seed(config.seed, steps[0])
             pixels, targets = vary(pixels, targets, draws, seed, settings, order.batch_size, shard[0])

@@ -96,8 +96,16 @@ def confusion(matrix: np.ndarray, class_names: list[str]) -> str:
     return svg(figure)
 
 
-def reliability(calibration: Calibration) -> str:
-    """Draws accuracy against confidence as SVG, with the share of the images in each bin below."""
+def reliability(calibration: Calibration, *, of_labels: bool = False) -> str:
+    """Draws accuracy against confidence as SVG, with the share of the images in each bin below.
+
+    Args:
+        calibration: what to draw.
+        of_labels: whether it is of each label's probability, against how often the label is there.
+    """
+    title, y, unit = ("Labels by probability", "labels there", "labels") if of_labels else (
+        "Accuracy by confidence", "accuracy", "images",
+    )  # fmt: skip
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
     width = 1 / CALIBRATION_BINS
@@ -108,11 +116,11 @@ def reliability(calibration: Calibration) -> str:
     axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls="--")
     axes.bar(left, accuracies, width, align="edge", color=COLOURS[0], alpha=0.25, edgecolor="white")
     axes.plot(confidences, accuracies, color=COLOURS[0], marker="o", ms=4, lw=1.4)
-    axes.set_title("Accuracy by confidence", loc="left", fontsize=11, color=INK, fontweight="bold")
-    axes.set_ylabel("accuracy", **_STYLE)
+    axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
+    axes.set_ylabel(y, **_STYLE)
     below.bar(left, counts / counts.sum(), width, align="edge", color=MUTED, alpha=0.5, edgecolor="white")
-    below.set_xlabel("confidence", **_STYLE)
-    below.set_ylabel("images", **_STYLE)
+    below.set_xlabel("probability" if of_labels else "confidence", **_STYLE)
+    below.set_ylabel(unit, **_STYLE)
     for part in (axes, below):
         part.set_xlim(0, 1)
         part.set_ylim(0, 1.02)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..config import MAIN_HEAD
 from ..data.images import AnyImages, StreamImages
+from ..evaluation.labels import ClassFigures
 from ..evaluation.result import Evaluation
 from ..files import write_text
 from ..pipeline.preparing import evaluation_batches
@@ -30,7 +31,7 @@ EXPLAINED = 6
 def write_report(run: Run) -> None:
     """Writes the report of a run that has been trained and evaluated on its test images."""
     evaluation = Evaluation.from_dict(run.read_json(EVALUATION))
-    matrix = np.array(evaluation.confusion)
+    matrix, several = np.array(evaluation.confusion), evaluation.labels is not None
     page = render(
         "report.html.jinja",
         title=run.folder.name.removeprefix(".").removesuffix(".partial"),
@@ -40,13 +41,14 @@ def write_report(run: Run) -> None:
         metrics=run.read_json(METRICS),
         data=run.read_json(DATA),
         evaluation=evaluation,
-        per_class=_per_class(evaluation, matrix, run.class_names),
-        confused=_most_confused(matrix, run.class_names),
+        labels=sorted(evaluation.labels.by_class.items(), key=_weakest_first) if evaluation.labels else [],
+        per_class=[] if several else _per_class(evaluation, matrix, run.class_names),
+        confused=[] if several else _most_confused(matrix, run.class_names),
         plots=_plots(read_history(run.folder / HISTORY)),
-        confusion=figures.confusion(matrix, run.class_names) if len(run.class_names) <= 200 else None,
-        reliability=figures.reliability(evaluation.calibration),
+        confusion=figures.confusion(matrix, run.class_names) if 0 < len(matrix) <= 200 else None,
+        reliability=figures.reliability(evaluation.calibration, of_labels=several),
         examples=_examples(run),
-        explained=_explained(run, run.splits.test, evaluation),
+        explained={"hits": [], "misses": []} if several else _explained(run, run.splits.test, evaluation),
         misses=_misses(run.splits.test, run, evaluation),
         quarantined=run.left_out,
     )
@@ -79,6 +81,9 @@ def _plots(history: list[dict[str, float]]) -> list[str]:
         figures.curves("Loss", losses),
         figures.curves("Accuracy", accuracies(MAIN_HEAD), percents=True),
     ]
+    if (precision := f"{MAIN_HEAD}_mean_average_precision") in present:
+        lines = [(word, column(prefix + precision), COLOURS[0], not prefix) for prefix, word in kinds]
+        plots.append(figures.curves("Mean average precision", lines, percents=True))
     if auxiliary:
         lines = [curve for head in auxiliary for curve in accuracies(head)]
         plots.append(figures.curves("Accuracy of the auxiliary heads", lines, percents=True))
@@ -106,6 +111,11 @@ def _per_class(evaluation: Evaluation, matrix: np.ndarray, class_names: list[str
     return sorted(rows, key=lambda row: (row["recall"] is None, row["recall"]))
 
 
+def _weakest_first(row: tuple[str, ClassFigures]) -> tuple[bool, float]:
+    precision = row[1].average_precision
+    return precision is None, precision or 0.0
+
+
 def _most_confused(matrix: np.ndarray, class_names: list[str]) -> list[tuple[str, str, int]]:
     errors = matrix * (1 - np.eye(len(matrix), dtype=int))
     order = np.argsort(errors, axis=None)[::-1][:CONFUSED_SHOWN]
@@ -124,12 +134,16 @@ def _examples(run: Run) -> list[dict[str, str]]:
     batch = next(iter(training_batches(images.subset(chosen), config, len(run.class_names)).take(1)))
     sheet = []
     for pixels, target in zip(batch[0].numpy(), batch[1].numpy(), strict=True):
-        first, second = np.argsort(target)[::-1][:2]
-        label = run.class_names[first]
-        if target[second] > 0:
-            label += f" {target[first]:.0%}, {run.class_names[second]} {target[second]:.0%}"
-        sheet.append({"image": figures.image_uri(pixels), "label": label})
+        sheet.append({"image": figures.image_uri(pixels), "label": _told(target, run.class_names)})
     return sheet
+
+
+def _told(target: np.ndarray, class_names: list[str]) -> str:
+    """The classes of a target, the largest first; with their shares where images were mixed."""
+    there = [i for i in np.argsort(-target, kind="stable") if target[i] > 0]
+    if all(target[i] == 1 for i in there):
+        return ", ".join(class_names[i] for i in there) or "no label"
+    return ", ".join(f"{class_names[i]} {target[i]:.0%}" for i in there)
 
 
 def _explained(run: Run, images: AnyImages, evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:

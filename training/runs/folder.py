@@ -21,7 +21,8 @@ from .run import Run
 _PACKAGES = ("keras-inception", "keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn", "jax")
 _CONTENT = (
     names.CONFIG, names.ENVIRONMENT, names.CLASS_NAMES, names.DATA, names.METRICS, names.HISTORY, names.QUARANTINE,
-    names.REPORT, names.TRACKING, "evaluation*.json", "checkpoints", "tensorboard", "export*", ".*.[0-9]*",
+    names.REPORT, names.THRESHOLDS, names.TRACKING, "evaluation*.json", "checkpoints", "tensorboard", "export*",
+    ".*.[0-9]*",
     ".ipynb_checkpoints", ".DS_Store",
 )  # fmt: skip
 
@@ -115,6 +116,7 @@ def begin(run: Run) -> None:
         description = {
             "data": config.data,
             "test_data": config.test_data,
+            "several_labels": splits.several,
             "undecodable": len(splits.bad_files),
             "splits": {split: splits.describe(split) for split in names.SPLITS},
         }

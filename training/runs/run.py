@@ -21,7 +21,7 @@ CONFIG, ENVIRONMENT, CLASS_NAMES, DATA, METRICS = (
     "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json",
 )  # fmt: skip
 HISTORY, QUARANTINE, REPORT, EVALUATION = "history.csv", "quarantine.txt", "report.html", "evaluation.json"
-TRACKING = "tracking.json"
+THRESHOLDS, TRACKING = "thresholds.json", "tracking.json"
 SPLITS = ("train", "validation", "test")
 BEST, LAST = "checkpoints/best.keras", "checkpoints/last.keras"
 
@@ -107,6 +107,26 @@ class Run:
         return splits
 
     @property
+    def several(self) -> bool:
+        """Whether the run's images may have several labels."""
+        return bool(self.read_json(DATA).get("several_labels", False))
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """What the probability of each class exceeds where it is found; None where images have one label.
+
+        Raises:
+            ValueError: where the file that evaluation keeps them in is damaged.
+        """
+        found = self.read_json(THRESHOLDS)
+        if not found:
+            return None
+        values: list[Any] = [found.get(name) for name in self.class_names]
+        if len(found) != len(values) or not all(type(value) is float and 0 <= value <= 1 for value in values):
+            raise ValueError(f"{THRESHOLDS} must hold a share for each class. Received: {self.folder / THRESHOLDS}")
+        return tuple(values)
+
+    @property
     def left_out(self) -> list[tuple[str, str]]:
         """The files that could not be decoded: path, in which there may be tabs, and reason."""
         quarantine = self.folder / QUARANTINE
@@ -125,7 +145,8 @@ class Run:
             seed: of that choice.
 
         Yields:
-            (images, labels): float32 [n, height, width, channels] of whole numbers in 0..255, int64 [n].
+            (images, labels): float32 [n, height, width, channels] of whole numbers in 0..255, int64 [n]; where an
+            image may have several labels, zeros and ones, float32 [n, classes].
         """
         images = self.splits[split]
         if count is not None and count < len(images.labels):

@@ -154,11 +154,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             raise keras_tuner.errors.FailedTrialError(reason)
         config = self.config(hp)
         keras.utils.set_random_seed(config.seed)
-        network = build_model(config, self.classes)
+        network = build_model(config, self.classes, self.several)
         model = make_trainer(
             config,
             network,
-            make_objective(config, self.classes),
+            make_objective(config, self.classes, self.several),
             steps_per_epoch(self.splits(config).train, config),
             kind=Trainer if config.optimizer.ema_momentum is not None else _itself,
         )
@@ -208,7 +208,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.declare(hp)
         config = self.config(hp)
         config = dataclasses.replace(config, epochs=config.epochs if epochs is None else epochs)
-        splits, objective = self.splits(config), make_objective(config, self.classes)
+        splits, objective = self.splits(config), make_objective(config, self.classes, self.several)
         steps = steps_per_epoch(splits.train, config)
         if initial_epoch:
             optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
@@ -236,6 +236,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def classes(self) -> int:
         """Number of classes of the recipe's data, which is opened for it."""
         return len(self._open(self.recipe).class_names)
+
+    @property
+    def several(self) -> bool:
+        """Whether an image of the recipe's data may have several labels."""
+        return self._open(self.recipe).several
 
     def splits(self, config: TrainConfig) -> Splits:
         """The images of a candidate, decoded where they fit into memory; kept for the next one like it."""
