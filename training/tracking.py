@@ -18,6 +18,7 @@ from rich.console import Console
 
 from .config import TrainConfig
 from .runs import run as names
+from .runs.history import read_history
 from .runs.run import Run
 
 PROJECT = "keras-inception"
@@ -122,10 +123,10 @@ def checked(log: str | Sequence[str]) -> tuple[str, ...]:
         ValueError: where there is no tracker of a name.
         ImportError: where the package of one is not installed.
     """
-    asked = (log,) if isinstance(log, str) else tuple(log)
+    asked = (log,) if isinstance(log, str) else log
+    if not isinstance(asked, list | tuple) or not all(isinstance(name, str) and name in TRACKERS for name in asked):
+        raise ValueError(f"log must name trackers, {' or '.join(TRACKERS)}. Received: {log!r}")
     for name in asked:
-        if name not in TRACKERS:
-            raise ValueError(f"log must name trackers, {' or '.join(TRACKERS)}. Received: {name!r}")
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None:  # a folder called wandb, as W&B leaves, is no package
             raise ImportError(
@@ -157,7 +158,6 @@ class Tracking:
         self.names = tuple(self.kept if asked is None else asked)
         self.open: dict[str, Tracker] = {}
         self.failed: set[str] = set()
-        self.rows: list[dict[str, float]] = []
         self.finished = False
 
     def __enter__(self) -> "Tracking":
@@ -170,9 +170,8 @@ class Tracking:
             with self._forgiving(name):
                 tracker.close(self.finished)
 
-    def follow(self, rows: list[dict[str, float]]) -> None:
-        """Tells the trackers what they do not know of the rows of history.csv."""
-        self.rows = rows
+    def follow(self) -> None:
+        """Tells the trackers what they do not know of history.csv."""
         for name in self.names:
             if name not in self.failed:
                 with self._forgiving(name):
@@ -197,7 +196,7 @@ class Tracking:
             tracker = self.open[name] = TRACKERS[name](self.run, self.final.name, kept["run"], kept["epochs"])
             self.console.print(f"{name}: run {tracker.key}", markup=False, highlight=False, soft_wrap=True)
             self._keep(name, tracker)
-        for row in self.rows[tracker.epochs :]:
+        for row in read_history(self.run.folder / names.HISTORY)[tracker.epochs :]:
             tracker.log(int(row["epoch"]), {figure: value for figure, value in row.items() if figure != "epoch"})
             tracker.epochs = int(row["epoch"])
             self._keep(name, tracker)

@@ -50,8 +50,8 @@ def train(
 
     `callbacks` are called after all that the run does by itself, so that at an epoch's end its checkpoint,
     best.keras and history.csv are there. `logs` then hold what history.csv holds of the epoch, less its number.
-    `self.model` is the model in training, with weights that are the moving average's during validation alone. Their
-    numbers of epochs and steps are the run's, also when it is resumed.
+    `self.model` is the model in training, with weights that are the moving average's during validation alone. Epochs
+    and steps have the run's own numbers, also when it is resumed.
 
     - One that raises ends training as a kill does: the error gets out, and `resume` goes on.
     - One that sets `self.model.stop_training` ends training with its epoch, at a step's end with that step, after

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import struct
 import sys
@@ -16,10 +17,8 @@ from keras_inception.cli import main
 from keras_inception.training import resume, train
 from keras_inception.training.runs.folder import place_for
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # their libraries' own
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+# MLflow's own, of its store in SQLite.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +173,7 @@ def test_a_tracker_that_is_away_is_named_once_and_told_what_it_missed_when_it_is
 
 
 def test_a_resumed_run_does_without_a_tracker_that_is_gone(tmp_path, monkeypatch):
-    pytest.importorskip("mlflow")
+    mlflow = pytest.importorskip("mlflow")
     folder, console = tmp_path / "run", quiet()
     train(config(), folder, log="mlflow", stop_after=1, console=console)
     with monkeypatch.context() as patched:
@@ -184,6 +183,10 @@ def test_a_resumed_run_does_without_a_tracker_that_is_gone(tmp_path, monkeypatch
         console.file.getvalue()
     )
     assert len(rows(folder)) == 2
+    resume(folder, console=console)  # nothing is left to train, but the second epoch is to be told
+    key = json.loads((folder / "tracking.json").read_text())["mlflow"]["run"]
+    assert [point.step for point in mlflow.MlflowClient().get_metric_history(key, "loss")] == [1, 2]
+    (folder / "report.html").unlink()
     for damage in ("[]", "{", '{"mlflow": {"run": 3, "epochs": 1}}', '{"other": {"run": "3", "epochs": 1}}'):
         (folder / "tracking.json").write_text(damage)
         with pytest.raises(ValueError, match=r"tracking.json must hold a .*Received: .*tracking.json"):
@@ -210,7 +213,9 @@ def test_a_tracker_without_its_package_is_one_sentence(name, tmp_path, monkeypat
 
 
 def test_what_is_no_tracker_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"log must name trackers, mlflow or wandb. Received: 'tensorboard'"):
-        train(config(), tmp_path / "run", log=["mlflow", "tensorboard"])
+    for log in (["mlflow", "tensorboard"], True, [["mlflow"]]):
+        with pytest.raises(ValueError, match=re.escape(f"log must name trackers, mlflow or wandb. Received: {log}")):
+            train(config(), tmp_path / "run", log=log)
+    assert not (tmp_path / "run").exists()
     with pytest.raises(FileNotFoundError, match="A run to resume must have been begun"):
         resume(tmp_path / "run", log=())

@@ -1,8 +1,8 @@
-"""Whom training calls beside its own callbacks: those that a user gave, and the trackers."""
+"""A user's own callbacks in a run."""
 
 # ruff: noqa: D102 (keras.callbacks.Callback documents its hooks and fixes their arguments)
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -81,22 +81,3 @@ class Hooks(keras.callbacks.CallbackList):
         """Tells them that training has ended, where it had begun."""
         if self.begun:
             super().on_train_end(self.last_logs)
-
-
-class Tell(keras.callbacks.Callback):
-    """Gives the record's rows to whoever follows the run, those of before it was resumed too.
-
-    Args:
-        record: the record of epochs, a callback before this one.
-        follow: takes all rows so far.
-    """
-
-    def __init__(self, record: Record, follow: Callable[[list[dict[str, float]]], object]) -> None:
-        super().__init__()
-        self.record, self.follow = record, follow
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self.follow(self.record.rows)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self.follow(self.record.rows)

@@ -17,7 +17,7 @@ from ..runs.run import Run
 from ..signals import StopRequest
 from .checkpoints import Checkpoint, CheckpointFolder, Place
 from .devices import Devices, MultiWorkerTrainer, prepare
-from .hooks import Hooks, Tell
+from .hooks import Hooks
 from .network import build_model
 from .objective import make_objective
 from .saving import AverageInValidation, RunFiles, SaveState
@@ -92,7 +92,7 @@ class Training:
         epochs: int,
         checkpoint: Checkpoint | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        follow: Callable[[list[dict[str, float]]], object] = len,
+        follow: Callable[[], object] | None = None,
     ) -> dict[str, Any]:
         """Trains to the end of so many epochs, from a checkpoint or from the beginning.
 
@@ -100,7 +100,7 @@ class Training:
             epochs: where to end.
             checkpoint: what to go on from.
             callbacks: a user's own; see `train`.
-            follow: given the rows of history.csv, at the beginning and after each epoch, by the first worker.
+            follow: called by the first worker when history.csv is written, before the first epoch too.
 
         Returns:
             What metrics.json tells of the training.
@@ -133,7 +133,12 @@ class Training:
         beside.append(AverageInValidation())
         if self.devices.worker == 0:
             files.restore(self.trainer, start)
-            beside += [files, Tell(record, follow), progress]
+            beside.append(files)
+            if follow:
+                beside.append(
+                    keras.callbacks.LambdaCallback(on_train_begin=lambda _: follow(), on_epoch_end=lambda *_: follow())
+                )
+            beside.append(progress)
         hooks = Hooks(callbacks, config.epochs, steps, record, save)
         beside.append(hooks)
 
