@@ -72,7 +72,8 @@ def test_of_several_labels_each_is_a_choice_of_two():
 
 
 def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_see_labels_alone():
-    config = tiny_config(objective=ObjectiveConfig(label_smoothing=0.1, teacher="x", teacher_weight=0.3, temperature=3.0))
+    settings = ObjectiveConfig(label_smoothing=0.1, teacher="x", teacher_weight=0.3, temperature=3.0)
+    config = tiny_config(objective=settings)
     model, objective = build_model(config, 10), make_objective(config, 10)
     model.compile("sgd", **objective.compile_arguments(), run_eagerly=True)
     rng = np.random.default_rng(0)

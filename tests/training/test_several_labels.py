@@ -9,10 +9,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from table_helpers import DIGITS, PATHS, SEVERAL, table, write
 from training_helpers import tiny_config, with_pipeline
 
-from keras_inception.training import Evaluation, Run, evaluate, pack, train, write_frame
+from keras_inception.training import Evaluation, Run, evaluate, pack, scan, train, write_arrays, write_frame
 from keras_inception.training.config import AugmentConfig, ObjectiveConfig
 from keras_inception.training.data.several import even_part
 from keras_inception.training.data.sources import describe, open_labelled, open_splits
@@ -94,6 +95,33 @@ def test_a_data_frame_keeps_its_labels(here):
     assert labels_by_name(splits) == {path: set(filter(None, cell.split("|"))) for path, cell in ROWS}
 
 
+def test_arrays_and_data_sets_of_hugging_face_have_them_too(here, tmp_path):
+    labels = np.array([[name in cell for name in LABELS] for _, cell in ROWS], np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 12, 12), np.uint8)
+    splits = open_splits(tiny_config(write_arrays(tmp_path / "several.npz", pixels, labels, class_names=LABELS)))
+    assert splits.several
+    for part in ("train", "test"):
+        numbers = [int(name.rpartition("/")[2]) for name in splits[part].names]
+        np.testing.assert_array_equal(splits[part].labels, labels[numbers])
+    with pytest.raises(ValueError, match=r"zeros and ones for each .* Received: .* 2 classes and labels of .*\(3,\)"):
+        open_splits(tiny_config(write_arrays(tmp_path / "wrong.npz", pixels, labels, class_names=LABELS[:2])))
+    with pytest.raises(ValueError, match=r"or zeros and ones \[n, classes\]. Received: uint8 \[24, 3\]"):
+        write_arrays(tmp_path / "wrong.npz", pixels, labels * 2)
+
+    datasets = pytest.importorskip("datasets", reason="the extra hf is not installed")
+    kind = datasets.Sequence(datasets.ClassLabel(names=LABELS))
+    columns = {
+        "image": [str(here / path) for path in PATHS],
+        "found": [[name for name in LABELS if name in cell] for _, cell in ROWS],
+    }
+    features = datasets.Features({"image": datasets.Image(), "found": kind})
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(tmp_path / "saved"))
+    found = open_splits(tiny_config(f"hf:{tmp_path / 'saved'}"))
+    assert found.several and found.class_names == LABELS
+    by_row = {PATHS[int(name.partition("/")[0])]: labels for name, labels in labels_by_name(found).items()}
+    assert by_row == {path: set(filter(None, cell.split("|"))) for path, cell in ROWS}
+
+
 def test_other_data_is_numbered_by_the_runs_classes_and_may_have_one_label(here, data):
     images, _ = open_labelled(
         write(here, table(ROWS[:12], "path,labels"), "more.csv"), tiny_config(), LABELS, several=True
@@ -125,6 +153,12 @@ def test_an_image_weighs_as_the_heaviest_of_its_labels(data):
     np.testing.assert_allclose(balanced.weights[alone], counts.mean() / counts[rarest], rtol=1e-6)
 
 
+def test_a_scan_counts_an_image_for_each_of_its_labels(data):
+    cells = [cell for _, cell in ROWS]
+    expected = {name: sum(name in cell for cell in cells) for name in LABELS} | {"no label": cells.count("")}
+    assert scan(data).per_class == expected
+
+
 def test_packed_images_keep_their_labels(here, data):
     pack(data, here.parent / "packed")
     splits = open_splits(tiny_config(f"tfrecord:{here.parent / 'packed'}"))
@@ -149,6 +183,17 @@ def test_the_asymmetric_loss_is_the_papers():
     expected = -(TARGETS * (1 - ANSWERS) * np.log(ANSWERS) + absent).sum(1)
     np.testing.assert_allclose(asymmetric(TARGETS, ANSWERS), expected, rtol=1e-5)
     assert float(asymmetric(np.zeros((1, 3)), np.full((1, 3), 0.05))[0]) == 0.0  # easy negatives cost nothing
+
+
+@pytest.mark.parametrize("function", [binary, asymmetric])
+def test_saturated_sigmoids_have_gradients_that_are_numbers(function):
+    logits = tf.Variable([[-200.0, 200.0, 0.0, -3.0, 200.0, -200.0]])
+    with tf.GradientTape() as tape:
+        loss = function(tf.constant([[0.0, 1.0, 1.0, 0.0, 0.0, 1.0]]), keras.ops.sigmoid(logits))
+    assert np.isfinite(loss.numpy()).all()
+    gradient = tape.gradient(loss, logits).numpy()[0]
+    assert np.isfinite(gradient).all()
+    assert gradient[2] < 0  # towards the label that is there
 
 
 @pytest.mark.parametrize("loss", ["auto", "asymmetric"])

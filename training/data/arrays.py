@@ -49,21 +49,31 @@ def open_arrays(place: str, config: TrainConfig, to_train: bool = True) -> Parts
         pixels, labels = arrays.pop(f"{prefix}images"), arrays.get(f"{prefix}labels", np.empty(0))
         pixels = _checked(pixels, labels, path, config.model.channels)
         weights = arrays.get(f"{prefix}weights")
-        if weights is not None and (weights.shape != labels.shape or not (weights >= 0).all()):
+        if weights is not None and (weights.shape != labels.shape[:1] or not (weights >= 0).all()):
             raise ValueError(f"Weights must be one number of at least 0 an image. Received: {path}")
         names = [f"{path.stem}/{part}/{i}" for i in range(len(pixels))]
         shared = empty_pixels(pixels.shape)
         shared[:] = pixels
-        return ArrayImages(shared, labels.astype(np.int64), names, weights)
+        return ArrayImages(shared, labels.astype(np.int64 if labels.ndim == 1 else np.float32), names, weights)
 
     train = images("train")
     if train is None:
         raise ValueError(f"array:FILE.npz must hold images and labels. Received: {path} with {some(sorted(arrays))}")
-    counted = np.arange(min(train.labels.max() + 1, _MOST_CLASSES))
+    several = train.labels.ndim == 2
+    counted = np.arange(train.labels.shape[1] if several else min(train.labels.max() + 1, _MOST_CLASSES))
     class_names = [str(name) for name in arrays.get("class_names", counted).ravel()]
     parts = Parts(train, images("validation"), images("test"), class_names, [])
-    largest = max(part.labels.max() for part in (parts.train, parts.validation, parts.test) if part is not None)
+    present = [part.labels for part in (parts.train, parts.validation, parts.test) if part is not None]
     _refuse_twins(class_names, path)
+    if several:
+        shapes = sorted({labels.shape[1:] for labels in present})
+        if shapes != [(len(class_names),)] or len(class_names) < 2:
+            raise ValueError(
+                "Several labels an image must be zeros and ones for each of at least two classes, in every part. "
+                f"Received: {path} with {len(class_names)} classes and labels of the shapes {shapes} an image"
+            )
+        return parts
+    largest = max(labels.max() for labels in present)
     if largest >= len(class_names) or (to_train and len(class_names) < 2):
         raise ValueError(
             f"Labels must number at least two classes from 0. Received: {path} with the label {largest} "
@@ -87,7 +97,7 @@ def write_arrays(
     Args:
         path: the .npz file to write.
         images: uint8 [n, height, width] or [n, height, width, channels].
-        labels: whole numbers [n], from 0.
+        labels: whole numbers [n], from 0; several labels an image are zeros and ones [n, classes].
         class_names: names by label; the numbers themselves where it is None.
         weights: how much each image counts in training [n].
         validation: images and labels to validate on; split off `images` where it is None.
@@ -128,9 +138,11 @@ def _checked(pixels: np.ndarray, labels: np.ndarray, path: Path, channels: int |
             "Images in an array must be uint8 [n, height, width] or [n, height, width, 1 or 3]. "
             f"Received: {pixels.dtype} {list(pixels.shape)} for {path}"
         )
-    if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0:
+    several = labels.ndim == 2 and labels.shape[1] > 1 and len(labels) == len(pixels) and np.isin(labels, (0, 1)).all()
+    one = labels.shape == (len(pixels),) and labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0
+    if not (one or (several and len(labels))):
         raise ValueError(
-            f"Labels must be one whole number of at least 0 an image ({len(pixels)}). "
+            f"Labels must be one whole number of at least 0 an image ({len(pixels)}), or zeros and ones [n, classes]. "
             f"Received: {labels.dtype} {list(labels.shape)} for {path}"
         )
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels

@@ -30,7 +30,7 @@ def open_hf(place: str, config: TrainConfig, known_bad: Sequence[str] | None, to
     if "train" not in parts:
         raise ValueError(f"hf:NAME must have a split named train. Received: {place} with {some(list(parts)) or 'none'}")
     image, label = _columns(parts["train"], place)
-    class_names = [str(name) for name in parts["train"].features[label].names]
+    class_names = [str(name) for name in _classes_of(parts["train"].features[label]).names]
     opened = {part: _images(dataset, image, label, f"{place}/{part}", config) for part, dataset in parts.items()}
     opened = {part: images for part, images in opened.items() if part == "train" or (images.labels >= 0).all()}
     unlabelled = int((opened["train"].labels < 0).sum())
@@ -89,6 +89,9 @@ def _columns(dataset: Any, place: str) -> tuple[str, str]:
     found = []
     for name, kind in _KINDS.items():
         columns = [column for column, feature in dataset.features.items() if type(feature).__name__ == kind]
+        lists = [column for column, feature in dataset.features.items() if _classes_of(feature) is not feature]
+        if name == "label" and lists and not columns:  # several labels an image
+            columns, name = lists, "labels"
         if len(columns) != 1 and name not in columns:
             raise ValueError(
                 f"hf:NAME must have one column of the type {kind}, or one of them named {name}. "
@@ -98,9 +101,21 @@ def _columns(dataset: Any, place: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
+def _classes_of(feature: Any) -> Any:
+    """The classes of a column: its own type, or that of the lists in it."""
+    inner = getattr(feature, "feature", None)
+    return inner if type(inner).__name__ == "ClassLabel" else feature
+
+
 def _images(dataset: Any, image: str, label: str, place: str, config: TrainConfig) -> EncodedImages:
     given = dataset.select_columns([label]).with_format("arrow")[:][label].to_pylist()
-    labels = np.array([-1 if number is None else number for number in given], np.int64)
+    classes = dataset.features[label]
+    if _classes_of(classes) is classes:
+        labels = np.array([-1 if number is None else number for number in given], np.int64)
+    else:
+        labels = np.zeros((len(given), len(_classes_of(classes).names)), np.float32)
+        for row, numbers in zip(labels, given, strict=True):
+            row[[number for number in numbers or () if number is not None and number >= 0]] = 1
     rows = dataset.select_columns([image]).with_format("arrow")
     sizes: list[int] = []
     names: dict[str, None] = {}  # in order; no name is given twice, since an image is found again by it

@@ -77,7 +77,8 @@ class Scan:
     formats: dict[str, int]
     """Usable files by format."""
     per_class: dict[str, int]
-    """Usable files by the folder that they lie in, or by the class that a table gives them."""
+    """Usable files by the folder that they lie in, or by the class that a table gives them; those of several labels
+    count for each."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -137,22 +138,27 @@ def scan(
         len(rows),
         len(usable),
         dict(Counter(look.file_format for look in usable).most_common()),
-        dict(sorted(Counter(look.row.where for look in usable).items())),
+        dict(sorted(Counter(group for look in usable for group in look.row.where.splitlines()).items())),
         findings + [finding for look in looks for finding in look.findings] + _repeated(usable),
     )
 
 
 def _listed(source: str, alone: bool) -> tuple[list[Row], list[Finding]]:
-    """The images of one source, with what is to say about all of them; where a row is said to be is its group."""
+    """The images of one source, with what is to say about all of them; where a row is said to be is its group.
+
+    An image of several labels is of several groups, a line each.
+    """
     kind, _, place = source.partition(":")
     if kind == "csv":
         [listing] = list_files(source)
         prefix = "" if alone else f"{listing.place}: "
         parted = len(listing.class_names) > 1
-        return [
-            replace(row, where=f"{prefix}{row.part}/{row.label}" if parted else f"{prefix}{row.label}")
-            for row in listing.rows
-        ], []
+
+        def where(row: Row) -> str:
+            names = row.names(listing.several) or ["no label"]
+            return "\n".join(f"{prefix}{row.part}/{name}" if parted else f"{prefix}{name}" for name in names)
+
+        return [replace(row, where=where(row)) for row in listing.rows], []
     root = Path(place if kind == "folder" else source).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"A folder of images must exist. Received: {root}")
