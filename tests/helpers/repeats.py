@@ -2,5 +2,5 @@
 
 import os
 
-REPEATS = int(os.environ.get("KERAS_INCEPTION_REPEATS", "3"))
+REPEATS = int(os.environ.get("KERAS_INCEPTION_REPEATS", "2"))
 DRAWS = 50 * REPEATS
