@@ -210,7 +210,7 @@ def test_teachers_that_do_not_fit_are_refused_in_one_sentence(photos, teacher, t
     )
     (tmp_path / "empty").mkdir()
     refused("run folder holds config.json", FileNotFoundError, teacher=tmp_path / "empty")
-    refused("nonsense", teacher="nonsense")
+    refused("objective.teacher must be a run folder, the tag of .* Received: 'nonsense'", teacher="nonsense")
     refused("objective.teacher_cache needs objective.teacher", teacher="", teacher_cache="kept")
     refused("temperature must be more than 0", temperature=0.0)
     refused("teacher_weight must be between 0 and 1", teacher_weight=1.5)

@@ -155,7 +155,13 @@ def _open(source: str, config: TrainConfig, splits: Splits) -> Network:
     else:
         from keras_inception import weights
 
-        model, found = weights.build(source, accept_license=config.model.accept_license, include_preprocessing=True)
+        try:
+            model, found = weights.build(source, accept_license=config.model.accept_license, include_preprocessing=True)
+        except ValueError as error:
+            raise ValueError(
+                "objective.teacher must be a run folder, the tag of a released set, or a weights file that names its "
+                f"network. Received: {source!r} ({error})"
+            ) from error
         names = _names_of(model, found.weight_set.labels if found.weight_set is not None else ())
         digest = sha256(Path(source)) if Path(source).is_file() else source
     if model.input_shape[-1] != config.model.channels:
