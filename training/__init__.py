@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .data.tables import write_frame
     from .evaluation.evaluate import evaluate
     from .evaluation.result import Evaluation
+    from .evaluation.temperature import calibrate
     from .learning_rate import LearningRates, find_learning_rate
     from .recipes import list_recipes, load_recipe
     from .runs.run import Run
@@ -33,6 +34,7 @@ _MODULES = {
     "Run": "runs.run",
     "Scan": "data.scanning",
     "TrainConfig": "config",
+    "calibrate": "evaluation.temperature",
     "evaluate": "evaluation.evaluate",
     "find_learning_rate": "learning_rate",
     "list_recipes": "recipes",
@@ -46,8 +48,8 @@ _MODULES = {
 }
 
 __all__ = [
-    "CheckpointError", "DivergedError", "Evaluation", "LearningRates", "Run", "Scan", "TrainConfig", "evaluate",
-    "find_learning_rate", "list_recipes", "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
+    "CheckpointError", "DivergedError", "Evaluation", "LearningRates", "Run", "Scan", "TrainConfig", "calibrate",
+    "evaluate", "find_learning_rate", "list_recipes", "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
     "write_frame",
 ]  # fmt: skip
 

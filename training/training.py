@@ -18,6 +18,7 @@ from .engine.hooks import checked
 from .engine.loop import Training
 from .engine.watching import DivergedError
 from .evaluation.evaluate import evaluate
+from .evaluation.temperature import calibrate
 from .files import alone
 from .report.report import write_report
 from .runs import folder as run_folder
@@ -173,6 +174,8 @@ def _complete(
             if stop_after is not None:
                 return run
             (run.folder / names.THRESHOLDS).unlink(missing_ok=True)  # an evaluation half way through training left it
+            if run.config.calibrate:
+                trained["temperature"] = calibrate(run)
             test = evaluate(run)
             figures = {"test_accuracy": test.accuracy, "test_loss": test.loss}
             if test.labels is not None:

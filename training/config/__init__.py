@@ -230,6 +230,9 @@ class TrainConfig:
     """Training ends early after so many epochs without a better validation cross-entropy; 0: it never does."""
     min_delta: Annotated[float, Range(0)] = 0.0
     """An epoch is better, for patience, where it lowers the validation cross-entropy by more than this."""
+    calibrate: bool = False
+    """Divide the logits of the predictions by a temperature that is fitted on the validation images after training, so
+    that probabilities mean what they say; no image changes its class."""
     seed: Annotated[int, SEED] = 0
     """Seeds the weights, dropout, shuffling and augmentation."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

@@ -150,7 +150,7 @@ def _open(source: str, config: TrainConfig, splits: Splits) -> Network:
     class_names, several = splits.class_names, False
     if Path(source).is_dir():
         run = Run.open(source)
-        model, names, digest = run.model(), [run.class_names], sha256(run.folder / BEST)
+        model, names, digest = run.model(), [run.class_names], f"{sha256(run.folder / BEST)} {run.temperature}"
         several = run.several
     else:
         from keras_inception import weights

@@ -122,7 +122,7 @@ def summarise(
         per_class=per_class,
         confusion=confusion.tolist(),
         misclassified=sorted(misses, key=lambda miss: -miss.confidence),
-        calibration=_calibration(probabilities, labels),
+        calibration=calibration(probabilities, labels),
     )
 
 
@@ -152,7 +152,7 @@ def summarise_labels(
         per_class={name: of_class.recall for name, of_class in figures.by_class.items()},
         confusion=[],
         misclassified=sorted(misses, key=lambda miss: -miss.confidence),
-        calibration=_binned(probabilities.ravel(), sought.ravel()),
+        calibration=calibration(probabilities, targets),
         labels=figures,
     )
 
@@ -179,7 +179,10 @@ def _figures(probabilities: np.ndarray, labels: np.ndarray, thresholds: np.ndarr
     )
 
 
-def _calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+def calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    """How far probabilities [n, classes] can be believed, for classes [n] or zeros and ones [n, classes]."""
+    if labels.ndim == 2:
+        return _binned(probabilities.ravel(), labels.ravel() > 0)
     return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
 
 

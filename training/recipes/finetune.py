@@ -27,6 +27,7 @@ CONFIG = TrainConfig(
     data="folder:photos",
     epochs=16,
     patience=5,
+    calibrate=True,
     model=ModelConfig(
         name="mobilenet_v2",
         aux_heads=False,

@@ -46,6 +46,7 @@ def write_report(run: Run) -> None:
         confused=[] if several else _most_confused(matrix, run.class_names),
         plots=_plots(read_history(run.folder / HISTORY)),
         confusion=figures.confusion(matrix, run.class_names) if 0 < len(matrix) <= 200 else None,
+        temperature=run.temperature,
         reliability=figures.reliability(evaluation.calibration, of_labels=several),
         examples=_examples(run),
         explained={"hits": [], "misses": []} if several else _explained(run, run.splits.test, evaluation),

@@ -21,9 +21,8 @@ from .run import Run
 _PACKAGES = ("keras-inception", "keras", "tensorflow", "tensorflow-datasets", "numpy", "scikit-learn", "jax")
 _CONTENT = (
     names.CONFIG, names.ENVIRONMENT, names.CLASS_NAMES, names.DATA, names.METRICS, names.HISTORY, names.QUARANTINE,
-    names.REPORT, names.THRESHOLDS, names.TRACKING, "evaluation*.json", "checkpoints", "tensorboard", "export*",
-    ".*.[0-9]*",
-    ".ipynb_checkpoints", ".DS_Store",
+    names.REPORT, names.THRESHOLDS, names.CALIBRATION, names.TRACKING, "evaluation*.json", "checkpoints", "tensorboard",
+    "export*", ".*.[0-9]*", ".ipynb_checkpoints", ".DS_Store",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ CONFIG, ENVIRONMENT, CLASS_NAMES, DATA, METRICS = (
     "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json",
 )  # fmt: skip
 HISTORY, QUARANTINE, REPORT, EVALUATION = "history.csv", "quarantine.txt", "report.html", "evaluation.json"
-THRESHOLDS, TRACKING = "thresholds.json", "tracking.json"
+THRESHOLDS, CALIBRATION, TRACKING = "thresholds.json", "calibration.json", "tracking.json"
 SPLITS = ("train", "validation", "test")
 BEST, LAST = "checkpoints/best.keras", "checkpoints/last.keras"
 
@@ -60,6 +60,8 @@ class Run:
     def model(self) -> keras.Model:
         """Loads the best checkpoint: a network that takes raw pixels in 0..255.
 
+        Where the run is calibrated, its logits are divided by the temperature.
+
         Raises:
             FileNotFoundError: where the run has no checkpoint.
             ValueError: where the checkpoint is damaged or disagrees with the run's classes.
@@ -78,7 +80,15 @@ class Run:
                 f"A checkpoint must have as many outputs as {CLASS_NAMES} has names. "
                 f"Received: {classes} outputs in {path} for {len(self.class_names)} names"
             )
+        if self.temperature != 1:
+            layer = model.get_layer(f"{MAIN_HEAD}_logits")
+            layer.set_weights([weight / self.temperature for weight in layer.get_weights()])
         return model
+
+    @property
+    def temperature(self) -> float:
+        """What the classifier's logits are divided by; 1 where the run is not calibrated."""
+        return float(self.read_json(CALIBRATION).get("temperature", 1))
 
     @cached_property
     def splits(self) -> Splits:
