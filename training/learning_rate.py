@@ -26,7 +26,7 @@ from .report import figures
 from .signals import StopRequest
 
 LEAST_STEPS = 10
-_INERTIA, _BROKEN, _BELOW = 0.7, 4.0, 10.0
+_INERTIA, _BROKEN, _BELOW = 0.7, 4.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LearningRates:
         rates: The learning rates that were tried, each for one update.
         losses: The training loss of each of them.
         smoothed: The losses without their noise, averaged over the steps before and after alike.
-        suggestion: A tenth of the rate at which the smoothed loss was lowest; None where the loss never fell.
+        suggestion: A third of the rate at which the smoothed loss was lowest; None where the loss never fell.
         ended: `"diverged"`, `"complete"` (the highest rate was reached), or `"interrupted"`.
     """
 
@@ -96,10 +96,10 @@ def find_learning_rate(
     Nothing is written, and no file that exists is changed. It ends where the loss has passed four times its lowest or
     is no number. Ctrl-C ends it as well, with what it has found so far.
 
-    The suggestion, for `optimizer.learning_rate`, is a tenth of the rate with the lowest loss, as in fastai: at the
-    lowest point the loss is about to leave, and a tenth is still quick and lies on the safe side
-    (https://sgugger.github.io/how-do-you-find-a-good-learning-rate.html). The other usual choice, the steepest descent,
-    is a derivative of a noisy curve and moves more from seed to seed.
+    The suggestion, for `optimizer.learning_rate`, is a third of the rate with the lowest loss, at which the loss is
+    about to leave. fastai took a tenth (https://sgugger.github.io/how-do-you-find-a-good-learning-rate.html), which was
+    far too low in short fine-tuning. The other usual choice, the steepest descent, is a derivative of a noisy curve and
+    moves more from seed to seed.
 
     Args:
         config: What would be trained; its schedule and its moving average are left out.
@@ -182,7 +182,7 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """A tenth of the rate at which the smoothed loss is lowest; None where it never fell."""
+    """A third of the rate at which the smoothed loss is lowest; None where it never fell."""
     smoothed = smooth(losses)
     best = int(np.argmin(smoothed)) if smoothed else 0
     return rates[best] / _BELOW if best else None
