@@ -247,3 +247,18 @@ def test_released_weights_name_imagenets_classes_by_wordnet_id_and_by_name():
     ids, names = _names_of(model, ())
     assert (len(set(ids)), ids[0], names[0]) == (1000, "n01440764", "tench")
     assert _names_of(model, ("ant", "bee")) == [("ant", "bee")]
+
+
+@pytest.mark.parametrize("settings", [{}, {"teacher": "x"}, {"loss": "asymmetric"}], ids=["plain", "taught", "several"])
+def test_a_compiled_model_is_saved_and_loaded_with_its_objective(settings, tmp_path):
+    config = tiny_config(objective=ObjectiveConfig(**settings))
+    model, objective = build_model(config, 3), make_objective(config, 3, several="loss" in settings)
+    model.compile("sgd", **objective.compile_arguments(), run_eagerly=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 1)).astype("float32")
+    targets = objective.for_heads(np.eye(3, dtype="float32")[:2])
+    before = model.evaluate(pixels, targets, verbose=0, return_dict=True)
+    model.save(tmp_path / "compiled.keras")
+    loaded = keras.saving.load_model(tmp_path / "compiled.keras")
+    loaded.run_eagerly = True
+    again = loaded.evaluate(pixels, targets, verbose=0, return_dict=True)
+    assert again == pytest.approx(before, rel=1e-5)

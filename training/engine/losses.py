@@ -80,24 +80,90 @@ def labels_in(targets: Any, probabilities: Any) -> Any:
     return targets[:, : probabilities.shape[-1]]
 
 
-def accuracy(name: str, several: bool) -> keras.metrics.Metric:
+# What follows is saved with a compiled model, as by Keras Tuner, and has to be found again when that is loaded.
+_saved = keras.saving.register_keras_serializable("keras_inception")
+
+
+@_saved
+class HeadLoss(keras.losses.Loss):
+    """One of `LOSSES`, of the labels, and the divergence from a teacher where targets hold its answers.
+
+    Args:
+        kind: a name in `LOSSES`.
+        label_smoothing: share of the targets' mass that is spread.
+        teacher_weight: share of the teacher in the loss.
+        temperature: at which student and teacher are compared.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        label_smoothing: float = 0.0,
+        teacher_weight: float = 0.0,
+        temperature: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.kind, self.label_smoothing = kind, label_smoothing
+        self.teacher_weight, self.temperature = teacher_weight, temperature
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each image [batch]; validation has no teacher."""
+        labels = labels_in(y_true, y_pred)
+        of_labels = LOSSES[self.kind](labels, y_pred, self.label_smoothing)
+        answers = y_true[:, y_pred.shape[-1] :]
+        if not answers.shape[-1]:
+            return of_labels
+        of_teacher = distillation(answers, y_pred, self.temperature, several=self.kind != CROSS_ENTROPY)
+        return (1 - self.teacher_weight) * of_labels + self.teacher_weight * of_teacher
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        own = ("kind", "label_smoothing", "teacher_weight", "temperature")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+
+@_saved
+class Accuracy(keras.metrics.Mean):
     """The share of images that are right; of several labels, of decisions at one half, a class of an image each."""
 
-    def right(targets: Any, probabilities: Any) -> Any:
-        labels = labels_in(targets, probabilities)
-        if several:
-            return ops.mean(ops.cast(ops.equal(labels > 0.5, probabilities > 0.5), "float32"), axis=-1)
-        return keras.metrics.categorical_accuracy(labels, probabilities)
+    def __init__(self, several: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self.several = several
 
-    return keras.metrics.MeanMetricWrapper(right, name=name)
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Takes in a batch."""
+        labels = labels_in(y_true, y_pred)
+        if self.several:
+            right = ops.mean(ops.cast(ops.equal(labels > 0.5, y_pred > 0.5), "float32"), axis=-1)
+        else:
+            right = keras.metrics.categorical_accuracy(labels, y_pred)
+        return super().update_state(right, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "several": self.several}
 
 
-def cross_entropy(name: str, several: bool, smoothing: float) -> keras.metrics.Metric:
-    """The mean over images of `categorical`, or `binary`, of smoothed targets."""
-    loss = binary if several else categorical
-    return keras.metrics.MeanMetricWrapper(lambda t, p: loss(labels_in(t, p), p, smoothing), name=name)
+@_saved
+class CrossEntropy(keras.metrics.Mean):
+    """The mean over images of `categorical`, or `binary` of several labels, of smoothed targets."""
+
+    def __init__(self, several: bool, label_smoothing: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.several, self.label_smoothing = several, label_smoothing
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Takes in a batch."""
+        loss = binary if self.several else categorical
+        return super().update_state(loss(labels_in(y_true, y_pred), y_pred, self.label_smoothing), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "several": self.several, "label_smoothing": self.label_smoothing}
 
 
+@_saved
 class MeanAveragePrecision(keras.metrics.AUC):
     """The mean over classes of the area below precision by recall, at 200 thresholds; a class without images counts 0.
 
@@ -110,6 +176,10 @@ class MeanAveragePrecision(keras.metrics.AUC):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes in a batch, whose targets may be mixed: AUC wants zeros and ones."""
         super().update_state(labels_in(y_true, y_pred) > 0.5, y_pred, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {"classes": self.num_labels, "name": self.name}
 
 
 def _smoothed(targets: Any, share: float) -> Any:

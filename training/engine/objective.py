@@ -10,7 +10,7 @@ from keras import ops
 import keras_inception as ki
 
 from ..config import MAIN_HEAD, TrainConfig
-from .losses import CROSS_ENTROPY, LOSSES, MeanAveragePrecision, accuracy, cross_entropy, distillation, labels_in
+from .losses import CROSS_ENTROPY, Accuracy, CrossEntropy, HeadLoss, MeanAveragePrecision
 
 MEAN_AVERAGE_PRECISION = "mean_average_precision"
 
@@ -28,8 +28,10 @@ class Objective:
     label_smoothing: float
     loss: str = CROSS_ENTROPY
     """`cross_entropy` where an image has one label; `binary` or `asymmetric` where it may have several."""
+    taught: bool = False
+    """Whether training targets are [batch, 2 * classes]: the labels', then a teacher's answers."""
     teacher_weight: float = 0.0
-    """Share of a teacher in each head's loss, where targets are [batch, 2 * classes]: the labels', then its answers."""
+    """Share of the teacher in each head's loss."""
     temperature: float = 1.0
 
     @property
@@ -60,24 +62,33 @@ class Objective:
         if len(self.weights) == 1:
             # Keras prefixes logs with the output's name only where there are several outputs.
             # The loss holds the L2 penalty of the weights as well.
-            return {"loss": self._loss, "metrics": self._metrics(f"{MAIN_HEAD}_", of_main_head=True)}
+            return {"loss": self._loss(MAIN_HEAD), "metrics": self._metrics(f"{MAIN_HEAD}_", of_main_head=True)}
         by_head = {head: self._metrics("", of_main_head=head == MAIN_HEAD) for head in self.weights}
-        losses = dict.fromkeys(self.weights, self._loss)
+        losses = {head: self._loss(head) for head in self.weights}
         return {"loss": losses, "loss_weights": dict(self.weights), "metrics": by_head}
 
-    def _loss(self, targets: Any, outputs: Any) -> Any:
-        """The loss of each image [batch]; validation has no teacher."""
-        of_labels = LOSSES[self.loss](labels_in(targets, outputs), outputs, self.label_smoothing)
-        if targets.shape[-1] == self.classes:
-            return of_labels
-        of_teacher = distillation(targets[:, self.classes :], outputs, self.temperature, several=self.several)
-        return (1 - self.teacher_weight) * of_labels + self.teacher_weight * of_teacher
+    @property
+    def _plain(self) -> bool:
+        """Whether all that is compiled can be Keras's own, so that a saved model loads without this package."""
+        return not self.several and not self.taught
+
+    def _loss(self, head: str) -> keras.losses.Loss:
+        if self._plain:
+            return keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing, name=head)
+        return HeadLoss(self.loss, self.label_smoothing, self.teacher_weight, self.temperature, name=head)
 
     def _metrics(self, prefix: str, *, of_main_head: bool) -> list[keras.metrics.Metric]:
-        metrics = [accuracy(f"{prefix}accuracy", self.several)]
+        name = f"{prefix}accuracy"
+        metrics = [keras.metrics.CategoricalAccuracy(name=name) if self._plain else Accuracy(self.several, name=name)]
         if of_main_head:
             # The mean over images: in Keras's `<head>_loss` a smaller last batch weighs like a full one on TensorFlow.
-            metrics.append(cross_entropy(f"{prefix}cross_entropy", self.several, self.label_smoothing))
+            name, smoothing = f"{prefix}cross_entropy", self.label_smoothing
+            plain = keras.metrics.CategoricalCrossentropy
+            metrics.append(
+                plain(name=name, label_smoothing=smoothing)
+                if self._plain
+                else CrossEntropy(self.several, smoothing, name=name)
+            )
         if of_main_head and self.several:
             metrics.append(MeanAveragePrecision(self.classes, f"{prefix}{MEAN_AVERAGE_PRECISION}"))
         return metrics
@@ -99,9 +110,15 @@ def make_objective(config: TrainConfig, classes: int, several: bool = False) -> 
     if config.model.aux_heads:
         own = ki.get_entry(config.model.name).aux_heads
         weights.update(own if given is None else dict.fromkeys(own, given))
-    share = settings.teacher_weight if settings.teacher else 0.0
-    loss = _loss_for(settings.loss, several)
-    return Objective(weights, classes, settings.label_smoothing, loss, share, settings.temperature)
+    return Objective(
+        weights,
+        classes,
+        settings.label_smoothing,
+        _loss_for(settings.loss, several),
+        bool(settings.teacher),
+        settings.teacher_weight,
+        settings.temperature,
+    )
 
 
 def _loss_for(asked: str, several: bool) -> str:
