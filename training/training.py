@@ -173,7 +173,8 @@ def _complete(
             run.write_json(names.METRICS, trained)
             if stop_after is not None:
                 return run
-            (run.folder / names.THRESHOLDS).unlink(missing_ok=True)  # an evaluation half way through training left it
+            for stale in (names.THRESHOLDS, names.CALIBRATION):  # left by what was asked half way through training
+                (run.folder / stale).unlink(missing_ok=True)
             if run.config.calibrate:
                 trained["temperature"] = calibrate(run)
             test = evaluate(run)

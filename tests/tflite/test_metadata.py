@@ -1,9 +1,6 @@
 """The .tflite files say what they are, in the form that Android Studio and mediapipe read."""
 
-import os
-import shutil
 import subprocess
-import sys
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -111,14 +108,7 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["float32", "int8"])
-def test_mediapipe_reads_a_file_and_answers_with_our_labels(mode: str, tmp_path: Path):
-    """mediapipe may live in an environment of its own, whose Python MEDIAPIPE_PYTHON names."""
-    python = os.environ.get("MEDIAPIPE_PYTHON", sys.executable)
-    if (
-        shutil.which(python) is None
-        or subprocess.run([python, "-c", "import mediapipe"], capture_output=True).returncode
-    ):
-        pytest.skip("mediapipe is not installed: name a Python that has it in MEDIAPIPE_PYTHON")
+def test_mediapipe_reads_a_file_and_answers_with_our_labels(mode: str, mediapipe_python: str, tmp_path: Path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((32, 32, 3))
     x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
@@ -128,7 +118,7 @@ def test_mediapipe_reads_a_file_and_answers_with_our_labels(mode: str, tmp_path:
     pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
     export = kt.export(model, tmp_path / "out", class_names=NAMES, modes=mode, saved_model=False, calibration=pictures)
     np.save(tmp_path / "pictures.npy", pictures)
-    command = [python, "-c", CLASSIFY, str(export.files[mode]), str(tmp_path / "pictures.npy")]
+    command = [mediapipe_python, "-c", CLASSIFY, str(export.files[mode]), str(tmp_path / "pictures.npy")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     expected = LiteRTModel(export.files[mode])(pictures)

@@ -1,10 +1,7 @@
 """Thresholds of several labels a picture: in the files, in the proof, in what is predicted."""
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -190,14 +187,7 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
 
 
 @pytest.mark.slow
-def test_mediapipe_finds_the_labels_above_the_thresholds_and_no_others(tmp_path: Path):
-    """mediapipe may live in an environment of its own, whose Python MEDIAPIPE_PYTHON names."""
-    python = os.environ.get("MEDIAPIPE_PYTHON", sys.executable)
-    if (
-        shutil.which(python) is None
-        or subprocess.run([python, "-c", "import mediapipe"], capture_output=True).returncode
-    ):
-        pytest.skip("mediapipe is not installed: name a Python that has it in MEDIAPIPE_PYTHON")
+def test_mediapipe_finds_the_labels_above_the_thresholds_and_no_others(mediapipe_python: str, tmp_path: Path):
     keras.utils.set_random_seed(0)
     pixels = keras.Input((32, 32, 3))
     x = layers.Flatten()(layers.AveragePooling2D(8)(layers.Rescaling(1 / 127.5, -1)(pixels)))
@@ -208,7 +198,7 @@ def test_mediapipe_finds_the_labels_above_the_thresholds_and_no_others(tmp_path:
         model, tmp_path / "out", class_names=NAMES, thresholds=THRESHOLDS, modes="float32", saved_model=False
     )
     np.save(tmp_path / "pictures.npy", pictures)
-    command = [python, "-c", CLASSIFY, str(export.files["float32"]), str(tmp_path / "pictures.npy")]
+    command = [mediapipe_python, "-c", CLASSIFY, str(export.files["float32"]), str(tmp_path / "pictures.npy")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     predict = kt.Predictor(export.files["float32"])
     expected = predict.batch(pictures)

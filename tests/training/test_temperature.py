@@ -97,5 +97,12 @@ def test_fitting_again_and_after_a_break_finds_the_same(run: Run, tmp_path):
     assert again.temperature == before
 
 
+def test_few_images_tell_no_temperature(run: Run, monkeypatch: pytest.MonkeyPatch):
+    before = (run.folder / "calibration.json").read_text()
+    monkeypatch.setattr("keras_inception.training.evaluation.temperature.LEAST_IMAGES", 10_000)
+    assert calibrate(run) == run.temperature == 1
+    (run.folder / "calibration.json").write_text(before)
+
+
 def test_a_run_is_not_calibrated_unless_it_is_asked_for():
     assert not config().calibrate

@@ -13,6 +13,8 @@ from .evaluate import predict
 from .result import calibration
 
 LEAST, MOST = 1 / 20, 20.0
+LEAST_IMAGES = 50
+"""Fewer validation images tell no temperature from chance."""
 _STEPS = 60  # halvings of the interval; its end is far below a float32's precision
 
 
@@ -26,7 +28,8 @@ def calibrate(run: Run) -> float:
         run: a trained run.
 
     Returns:
-        The temperature: below 1 where the network was less sure than it is right, above 1 where it was surer.
+        The temperature: below 1 where the network was less sure than it is right, above 1 where it was surer. 1 where
+        there are fewer than `LEAST_IMAGES` validation images.
 
     Raises:
         FileNotFoundError: where the run has no checkpoint.
@@ -36,7 +39,8 @@ def calibrate(run: Run) -> float:
         (run.folder / name).unlink(missing_ok=True)
     images = run.splits.validation
     probabilities = predict(run.model(), images, run.config)
-    temperature = fit_temperature(probabilities, images.labels)
+    enough = len(images.labels) >= LEAST_IMAGES
+    temperature = fit_temperature(probabilities, images.labels) if enough else 1.0
     scaled = at_temperature(probabilities, temperature, several=run.several)
     run.write_json(
         CALIBRATION,
