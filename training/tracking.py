@@ -23,7 +23,10 @@ from .runs.run import Run
 
 PROJECT = "keras-inception"
 # What metrics.json adds to the rows of history.csv.
-_RESULTS = ("parameters", "best_epoch", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss")
+_RESULTS = (
+    "parameters", "best_epoch", "temperature", "validation_accuracy", "validation_mean_average_precision",
+    "validation_loss", "test_accuracy", "test_mean_average_precision", "test_loss",
+)  # fmt: skip
 _TAG_LENGTH, _PARAMETERS_AT_ONCE = 64, 100
 
 
@@ -180,7 +183,7 @@ class Tracking:
     def finish(self, metrics: dict[str, Any]) -> None:
         """Tells them what came of the run, as metrics.json holds it."""
         self.finished = True
-        figures = {name: float(metrics[name]) for name in _RESULTS}
+        figures = {name: float(metrics[name]) for name in _RESULTS if name in metrics}
         places = {
             "report": str(self.final.absolute() / names.REPORT),
             "checkpoint": str(self.final.absolute() / names.BEST),

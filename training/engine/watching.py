@@ -235,7 +235,8 @@ class ShowProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.progress and logs:
             speed = (batch + 1) * self.batch_size / (time.perf_counter() - self.began)
-            figures = f"loss {logs['loss']:.3f}  {_shown(logs)[0]} {_shown(logs)[1]:.1%}  {speed:,.0f} images/s"
+            what, trained, _ = _shown(logs)
+            figures = f"loss {logs['loss']:.3f}  {what} {trained:.1%}  {speed:,.0f} images/s"
             self.progress.update(self.task, completed=self.steps.done, figures=figures)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
