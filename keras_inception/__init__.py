@@ -20,6 +20,7 @@ from keras_inception.registry import ModelEntry, create_model, get_entry, list_m
 if TYPE_CHECKING:
     from keras_inception.finetune import unfreeze
     from keras_inception.graph import BlockRow, block_table, feature_pyramid
+    from keras_inception.handles import open_model
     from keras_inception.labels import decode_predictions
     from keras_inception.models.inception_cell import InceptionCell
     from keras_inception.models.inception_resnet import InceptionResNetV1, InceptionResNetV2
@@ -44,6 +45,7 @@ _LAZY = {
     "block_table": "keras_inception.graph",
     "decode_predictions": "keras_inception.labels",
     "feature_pyramid": "keras_inception.graph",
+    "open_model": "keras_inception.handles",
     "preprocess_input": "keras_inception.preprocessing",
     "unfreeze": "keras_inception.finetune",
 } | {entry.function_name: entry.builder.partition(":")[0] for entry in _models.ENTRIES}
@@ -99,6 +101,7 @@ __all__ = [
     "feature_pyramid",
     "get_entry",
     "list_models",
+    "open_model",
     "preprocess_input",
     "register",
     "unfreeze",

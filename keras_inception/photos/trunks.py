@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import keras_inception as ki
 from keras_inception import weights
+from keras_inception.handles.weights_files import network_of
 from keras_inception.training.config import ModelConfig, TrainConfig
 from keras_inception.training.files import sha256
 from keras_inception.training.tuning.costs import network_costs
@@ -122,14 +123,7 @@ def _named(source: str, accept_license: bool) -> tuple[str, str]:
     if found.weight_set is not None:
         check_licence(found.weight_set, accept_license)
         return found.weight_set.network, source if has_tag(source) else _absolute(source)
-    stem = Path(source).stem.lower().replace("-", "_")
-    fitting = [name for name in PREFERRED if name in stem or name.replace("_", "") in stem.replace("_", "")]
-    if not fitting:
-        raise ValueError(
-            f"A weights file tells its network by its content or its name, or as NETWORK={source}. "
-            f"Received: {source}, networks {', '.join(PREFERRED)}"
-        )
-    return max(fitting, key=len), _absolute(source)
+    return network_of(source), _absolute(source)
 
 
 def _absolute(file: str) -> str:

@@ -10,6 +10,8 @@ import keras
 from ..errors import ExportError
 from .tracing import INPUT, OUTPUT, constant_weights, image_shape
 
+CLASS_NAMES = "class_names"
+"""What the names of the classes are called in the metadata, one a line."""
 _OPSET = 17  # the newest that Android's and Windows' runtimes of the last years know
 
 
@@ -37,6 +39,6 @@ def write_onnx(twin: keras.Model, path: Path, class_names: Sequence[str]) -> Non
         lambda images: {OUTPUT: network(tf.cast(images, tf.float32))}, input_signature=specs, autograph=False
     )
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=_OPSET)
-    onnx.helper.set_model_props(proto, {"class_names": "\n".join(class_names)})
+    onnx.helper.set_model_props(proto, {CLASS_NAMES: "\n".join(class_names)})
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())

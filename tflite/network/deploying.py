@@ -44,7 +44,7 @@ def deploy(
         ExportError: The model has no known classifier output, answers maps instead of classes, cannot be rebuilt
             (sub-classed, quantised or channels-first models), or is to be preprocessed twice.
     """
-    _refuse(model)
+    check_deployable(model)
     flat = flattened(model)
     if preprocessing is not None and scales_pixels(flat):
         raise ExportError(
@@ -111,7 +111,7 @@ def _classifier(tensor: Any, output: str) -> Any:
     return logits
 
 
-def _refuse(model: keras.Model) -> None:
+def check_deployable(model: keras.Model) -> None:
     """Raises for what cannot be taken apart, what the runtime could not run or what would come out wrong."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise ExportError(

@@ -17,7 +17,8 @@ def nodes(model: keras.Model) -> list[Any]:
 
     A layer that other models use as well has more calls than these.
     """
-    depths = model._nodes_by_depth  # Keras offers no public way to ask for them
+    graph = getattr(model, "_functional", None) or model  # of a Sequential, the model that it has inside
+    depths = graph._nodes_by_depth  # Keras offers no public way to ask for them
     return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
 
 

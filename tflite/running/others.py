@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExportError, first_line
+from ..files.onnx import CLASS_NAMES
 from ..files.tracing import INPUT, OUTPUT, SIGNATURE
 from .litert import cores
 
@@ -22,11 +23,15 @@ class Opened:
         run: The function.
         image_shape: What it takes of an image, height, width and channels; None: any.
         keep: Whose weights the function needs: they live as long as the object does.
+        class_names: Names of the classes, where the file holds them.
+        classes: Length of the answer for one image; 0 where the file does not say.
     """
 
     run: Callable[[Any], np.ndarray]
     image_shape: tuple[int | None, ...]
     keep: Any
+    class_names: tuple[str, ...] | None = None
+    classes: int = 0
 
     def __call__(self, images: Any) -> np.ndarray:
         """What the file answers to a batch of pixels."""
@@ -64,7 +69,15 @@ def open_onnx(path: str | Path, *, threads: int | None = None) -> Opened:
         answer: np.ndarray = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images, np.uint8)})[0]
         return answer
 
-    return Opened(run, tuple(size if isinstance(size, int) else None for size in inputs[INPUT].shape[1:]), session)
+    shape = tuple(size if isinstance(size, int) else None for size in inputs[INPUT].shape[1:])
+    answers = next(value.shape for value in session.get_outputs() if value.name == OUTPUT)
+    if len(shape) != 3 or len(answers) != 2 or not isinstance(answers[1], int):
+        raise ExportError(
+            "An ONNX file must map [n, height, width, channels] to [n, classes]. "
+            f"Received: {path} with {inputs[INPUT].shape} to {answers}."
+        )
+    names = session.get_modelmeta().custom_metadata_map.get(CLASS_NAMES)
+    return Opened(run, shape, session, None if names is None else tuple(names.split("\n")), answers[1])
 
 
 def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:

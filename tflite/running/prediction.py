@@ -20,7 +20,7 @@ from ..network.deploying import deploy
 from ..pictures.fitting import Fitting, decode, fit
 from ..pictures.pixels import check_values
 from .litert import LiteRTModel
-from .others import open_saved_model
+from .others import open_onnx, open_saved_model
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray
 """The path of a JPEG, PNG, GIF (its first frame), BMP or WebP file, such a file's bytes, or pixels [height, width,
@@ -69,8 +69,8 @@ class Predictor:
     the centre kept. Photographs are turned upright first where their EXIF data says how the camera was held.
 
     Args:
-        model: A Keras model, an export (or the path of its folder), or the path of a .tflite file. Of an export the
-            SavedModel is used, or the first .tflite file where there is none.
+        model: A Keras model, an export (or the path of its folder), or the path of a .tflite or .onnx file. Of an
+            export the SavedModel is used, or the first .tflite file where there is none.
         class_names: Names of the classes; None: those in the export or in the file, or the indices of a model's.
         thresholds: What the probability of each class exceeds where it is found; None: as the export or the file says.
         preprocessing: For a Keras model without one inside: its name (as in `keras_inception.preprocess_input`).
@@ -114,9 +114,9 @@ class Predictor:
         given: dict[str, Any] = {"interpolation": interpolation, "central_crop": central_crop}
         known_of = model.manifest if isinstance(model, Export) else {}
         chosen = {name: known_of.get(name) if value is None else value for name, value in given.items()}
-        fitting = Fitting(**{name: value for name, value in chosen.items() if value is not None})
+        self.fitting = Fitting(**{name: value for name, value in chosen.items() if value is not None})
         self._batch_size = batch_size
-        self._decode, self._fit = _preparation(self.image_shape, fitting)
+        self._decode, self._fit = _preparation(self.image_shape, self.fitting)
 
     def __call__(self, picture: Picture) -> Prediction:
         """Says what one picture shows.
@@ -185,7 +185,7 @@ class Predictor:
 def _at(path: Path) -> Export | Path:
     if path.is_dir() and path.name == SAVED_MODEL and (path.parent / MANIFEST).is_file():
         raise ExportError(f"An export is opened by its own folder. Received: {path}, which is a part of one.")
-    return path if path.suffix == ".tflite" else Export.open(path)
+    return path if path.suffix in (".tflite", ".onnx") else Export.open(path)
 
 
 def _open(
@@ -199,6 +199,10 @@ def _open(
         file = model.whole(_most_useful(model))
         call = open_saved_model(file) if file.is_dir() else LiteRTModel(file, content=file.read_bytes())
         return call, model.input_shape, len(model.class_names), model.class_names
+    if isinstance(model, Path) and model.suffix == ".onnx":
+        onnx = open_onnx(model)
+        height, width, channels = (int(size or 0) for size in onnx.image_shape)
+        return onnx, (height, width, channels), onnx.classes, onnx.class_names
     if isinstance(model, Path):
         lite = LiteRTModel(model)
         height, width, channels = (int(size or 0) for size in lite.input_shape[1:])
@@ -210,7 +214,7 @@ def _thresholds(model: keras.Model | Export | Path) -> tuple[float, ...] | None:
     """What an export or a .tflite file tells."""
     if isinstance(model, Export):
         return model.thresholds
-    return thresholds_of(model) if isinstance(model, Path) else None
+    return thresholds_of(model) if isinstance(model, Path) and model.suffix == ".tflite" else None
 
 
 def _most_useful(export: Export) -> dict[str, Any]:

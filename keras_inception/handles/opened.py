@@ -1,0 +1,170 @@
+"""A model that was opened: pixels in, probabilities out, whatever it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import keras
+import numpy as np
+
+from keras_inception.tflite.pictures.fitting import Fitting
+
+if TYPE_CHECKING:
+    from keras_inception.tflite import Export
+    from keras_inception.training import Run
+    from keras_inception.weights import WeightSet
+
+Kind: TypeAlias = Literal["run", "network", "keras", "export", "tflite", "onnx"]
+KINDS: dict[Kind, str] = {
+    "run": "a run folder",
+    "network": "a network by name",
+    "keras": "a .keras file",
+    "export": "the folder of an export",
+    "tflite": "a .tflite file",
+    "onnx": "an .onnx file",
+}
+
+
+class Reader(Protocol):
+    """From pictures to pixels, and from pixels to answers."""
+
+    def prepare(self, picture: Any) -> np.ndarray:
+        """The pixels that the model sees of a picture."""
+
+    def probabilities(self, pictures: Iterable[Any]) -> np.ndarray:
+        """What the model answers, float32 [n, classes]."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedModel:
+    """A model, and all that evaluation, prediction and export need to know of it.
+
+    Attributes:
+        handle: What it was opened by.
+        kind: What that named.
+        name: Name of the network.
+        class_names: Names of the classes, by index.
+        image_shape: Height, width and channels of the pictures that it sees.
+        fitting: How pictures are prepared for it.
+        network: The Keras model; None where a file of another kind was opened.
+        preprocessing: What pixels need before `network`; None where it takes pixels in 0..255.
+        path: Where it was read from; None for a network by name.
+        run: The run, of a run folder.
+        export: The export, of such a folder.
+        weight_set: What is known of a network's weights.
+        reader: The model as a function of pictures, of a file that has no network in Keras.
+    """
+
+    handle: str
+    kind: Kind
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    fitting: Fitting
+    network: keras.Model | None = None
+    preprocessing: str | None = None
+    path: Path | None = None
+    run: Run | None = None
+    export: Export | None = None
+    weight_set: WeightSet | None = None
+    reader: Reader | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """What the model answers to pixels.
+
+        Args:
+            images: uint8 [n, height, width, channels] of the size that it takes.
+
+        Returns:
+            float32 [n, classes]; logits where a file answers those.
+        """
+        return self.pictures.probabilities(images)
+
+    @cached_property
+    def pictures(self) -> Reader:
+        """The model as a function of pictures, compiled when it is first asked for."""
+        if self.reader is not None:
+            return self.reader
+        assert self.network is not None  # files bring a reader
+        if keras.backend.backend() != "tensorflow" or keras.config.image_data_format() == "channels_first":
+            return _AnyBackend(self.network, self.image_shape, self.preprocessing, self.fitting)
+        from keras_inception.tflite import Predictor
+
+        return Predictor(
+            self.network,
+            self.class_names,
+            thresholds=self.thresholds,
+            preprocessing=None if self.preprocessing == "none" else self.preprocessing,
+            interpolation=self.fitting.interpolation,
+            central_crop=self.fitting.central_crop,
+        )
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """What the probability of each class exceeds where it is found; None: the likeliest class is."""
+        if self.run is not None:
+            return self.run.thresholds
+        return getattr(self.reader, "thresholds", None)
+
+    def keras_model(self, purpose: str) -> keras.Model:
+        """The Keras model.
+
+        Args:
+            purpose: What it is wanted for, as in "A summary".
+
+        Raises:
+            ValueError: There is none: a file holds operators.
+        """
+        if self.network is None:
+            raise ValueError(
+                f"{purpose} needs the network in Keras: a run folder, a network by name or a .keras file. "
+                f"Received: {self.handle}, {KINDS[self.kind]}"
+            )
+        return self.network
+
+
+class _AnyBackend:
+    """A network on whichever backend Keras runs on, its pictures read by Pillow."""
+
+    def __init__(
+        self, network: keras.Model, shape: tuple[int, int, int], preprocessing: str | None, fitting: Fitting
+    ) -> None:
+        from keras_inception.preprocessing import Preprocessing
+
+        self._network, self._shape, self._preprocessing = network, shape, preprocessing
+        self._fit = Preprocessing(
+            size=shape[0],
+            crop=fitting.central_crop,
+            interpolation="bicubic" if fitting.interpolation == "bicubic" else "bilinear",
+        )
+        self._channels_first = keras.config.image_data_format() == "channels_first"
+
+    def prepare(self, picture: Any) -> np.ndarray:
+        from keras_inception.weights import read_picture
+
+        if isinstance(picture, np.ndarray):
+            return picture
+        if not Path(picture).is_file():
+            raise FileNotFoundError(f"An image file must exist. Received: {picture}")
+        return np.round(read_picture(picture, self._fit)).astype(np.uint8)
+
+    def probabilities(self, pictures: Iterable[Any]) -> np.ndarray:
+        from keras_inception.preprocessing import preprocess_input
+
+        pixels = np.stack([self.prepare(picture) for picture in pictures]).astype(np.float32)
+        if self._preprocessing not in (None, "none"):
+            pixels = preprocess_input(pixels, str(self._preprocessing))
+        outputs = self._network.predict_on_batch(pixels.transpose(0, 3, 1, 2) if self._channels_first else pixels)
+        answers = outputs["predictions"] if isinstance(outputs, dict) else outputs
+        return np.asarray(answers, np.float32)
+
+
+def check_names(names: Sequence[str], classes: int, source: str) -> tuple[str, ...]:
+    """Returns the names of the classes; raises `ValueError` unless there is one for each."""
+    if len(names) != classes:
+        raise ValueError(f"There must be a name for each of the {classes} classes. Received: {len(names)} in {source}")
+    return tuple(names)
