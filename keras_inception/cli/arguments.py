@@ -1,6 +1,7 @@
 """The kinds of argument that several commands take: the word that usage shows for each, and how its text is read."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,8 @@ Split = Literal["test", "validation", "train"]
 Name = Positional[Annotated[str, arg(metavar="NAME")]]
 RunFolder = Positional[Annotated[Path, arg(metavar="RUN")]]
 MoreRuns = Positional[Annotated[tuple[Path, ...], arg(metavar="[RUN ...]", help_behavior_hint="")]]
-RunOrImage = Positional[Annotated[Path, arg(metavar="RUN|IMAGE")]]
+Handle = Positional[Annotated[str, arg(metavar="MODEL")]]
+MoreHandles = Positional[Annotated[tuple[str, ...], arg(metavar="[MODEL ...]", help_behavior_hint="")]]
 File = Positional[Annotated[Path, arg(metavar="FILE")]]
 Files = Positional[Annotated[tuple[Path, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]]
 Json = FlagCreatePairsOff[bool]
@@ -25,6 +27,30 @@ Json = FlagCreatePairsOff[bool]
 def by_default(value: str, metavar: str) -> Any:
     """Say what an option that is not given comes to, where None is not the word for it."""
     return arg(metavar=metavar, help_behavior_hint=f"(default: {value})")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What may be said beside MODEL; each for the kinds of model that lack it."""
+
+    weights: Annotated[str | None, by_default("imagenet", "TAG|FILE")] = None
+    """Of a network by name: a released weight set, as `keras-inception weights` lists them, or a weights file."""
+    options: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None
+    """Of a network: further keywords of its builder, such as alpha=0.5."""
+    labels: Annotated[str | None, by_default("the model's own", "FILE|imagenet")] = None
+    """Text file with the name of a class in each line."""
+    preprocessing: Annotated[str | None, by_default("what is inside", "NAME")] = None
+    """Of a .keras file without one inside: what pixels need first, such as inception, torch or none."""
+    interpolation: Annotated[str | None, by_default("the model's own", "NAME")] = None
+    """How pictures are resized."""
+    central_crop: Annotated[float | None, by_default("the model's own", "SHARE")] = None
+    """Share of a picture's shorter side that is kept."""
+    accept_license: FlagCreatePairsOff[bool] = False
+    """Accept a licence that forbids commercial use."""
+
+
+UNSAID = ModelOptions()
+TheModel = Annotated[ModelOptions, arg(name="")]
 
 
 def registry() -> ConstructorRegistry:

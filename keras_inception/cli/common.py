@@ -12,6 +12,7 @@ from keras_inception.cli.arguments import registry
 
 PROGRAM, DEFAULT_RECIPE = "keras-inception", "digits"
 RECIPE_FOR_DATA = "finetune"
+USAGE_ERROR = 2
 
 
 def parse(function: Callable[..., int | None], arguments: Sequence[str]) -> int:

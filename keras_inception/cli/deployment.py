@@ -1,19 +1,31 @@
 """The sub-commands about exported files: write them, hold them against the network, time them."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, arg
 
 from keras_inception.cli import tables
-from keras_inception.cli.arguments import File, Files, Json, Mode, Options, RunFolder, Split, by_default
+from keras_inception.cli.arguments import (
+    UNSAID,
+    Handle,
+    Json,
+    Mode,
+    ModelOptions,
+    MoreHandles,
+    Options,
+    Split,
+    TheModel,
+    by_default,
+)
 from keras_inception.cli.common import command, need_tensorflow
 from keras_inception.cli.tables import print_json
-from keras_inception.photos.shipping import CALIBRATION_IMAGES, PROOF_IMAGES, export_run
+from keras_inception.photos.shipping import CALIBRATION_IMAGES, PROOF_IMAGES, export_model
 
 if TYPE_CHECKING:
+    from keras_inception.handles import OpenedModel
     from keras_inception.tflite import Limits
 
 EXPORT = "export"
@@ -26,9 +38,10 @@ PrecisionLoss = Annotated[float | None, by_default("0.02", "SHARE")]
 
 
 def export(
-    run: RunFolder,
+    model: Handle,
     /,
-    output: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
+    said: TheModel = UNSAID,
+    output: Annotated[Path | None, by_default("RUN/export; MODEL-export", "FOLDER")] = None,
     modes: tuple[Mode, ...] = ("float32", "int8"),
     saved_model: bool = True,
     onnx: FlagCreatePairsOff[bool] = False,
@@ -36,11 +49,12 @@ def export(
         Literal["float32", "float16", "dynamic"] | None, by_default("none", "{float32,float16,dynamic}")
     ] = None,
     batch: int = 1,
-    calibration: int = CALIBRATION_IMAGES,
+    calibration: Annotated[str, arg(metavar="DATA|COUNT")] = str(CALIBRATION_IMAGES),
     calibration_seed: int = 0,
     rounding: Literal["compensated", "nearest"] = "compensated",
     about: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
     prove: FlagCreatePairsOff[bool] = False,
+    data: Annotated[str | None, by_default("the run's test images", "DATA")] = None,
     selective: FlagCreatePairsOff[bool] = False,
     difference: Difference = None,
     agreement: Agreement = None,
@@ -52,18 +66,21 @@ def export(
     """Write a trained network for phones and servers: TFLite files, SavedModel, labels; pixels in, probabilities out.
 
     Args:
-        run: Run folder, as train leaves it.
+        model: A run folder, the name of a network, or a .keras file of anyone.
+        said: What the model does not say itself.
         output: Folder to write.
         modes: TFLite files to write.
         saved_model: Write the SavedModel as well.
         onnx: Write an ONNX file as well.
         learning: Write a TFLite file whose classifier an app can train, with its trunk stored so.
         batch: Images a call of the TFLite files; 0 accepts any number.
-        calibration: How many training images the integer files are calibrated on.
+        calibration: What the integer files are calibrated on: how many of the run's training images, or data such as
+            folder:PATH, of which as many are taken.
         calibration_seed: Seed of their choice.
         rounding: How integer files round weights: so that errors cancel on those images, or each to the nearest step.
         about: What the files say of themselves: version, licence, author, description, name.
-        prove: Hold the files against the network on its test images first, and write none where a limit is passed.
+        prove: Hold the files against the network on real images first, and write none where a limit is passed.
+        data: What --prove takes, such as folder:PATH; labels count where their classes are the model's.
         selective: With --prove, leave the layers that cost most float where int8 passes a limit.
         difference: Largest difference of a probability in float32 files.
         agreement: Smallest share of images with the same first class; of several labels an image, of the decisions at
@@ -74,17 +91,20 @@ def export(
         overwrite: Replace an earlier export.
     """
     need_tensorflow()
-    from keras_inception import training
+    from keras_inception.handles import open_model
 
     if batch < 0:
         raise ValueError(f"--batch must be at least 0. Received: {batch}")
     if selective and not prove:
         raise ValueError("--selective needs --prove, whose limits it keeps. Received: --selective alone")
-    opened = training.Run.open(run)
-    exported = export_run(
+    if data is not None and not prove:
+        raise ValueError(f"--data is what --prove takes. Received: --data {data} alone")
+    opened = open_model(model, **dataclasses.asdict(said))
+    opened.keras_model("An export")
+    exported = export_model(
         opened,
-        output or run / EXPORT,
-        calibration=opened.batches("train", count=calibration, seed=calibration_seed),
+        output or _place(opened),
+        calibration=_calibration(opened, calibration, calibration_seed, modes),
         modes=modes,
         saved_model=saved_model,
         onnx=onnx,
@@ -92,20 +112,24 @@ def export(
         batch=batch or None,
         rounding=rounding,
         about=_about(about or {}),
-        proof=opened.batches("test", count=PROOF_IMAGES) if prove else None,
+        proof=_proof_images(opened, data, "test", PROOF_IMAGES) if prove else None,
         limits=_limits(difference, agreement, accuracy_loss, label_agreement, precision_loss),
         selective=selective,
         overwrite=overwrite,
     )
     tables.show_files(exported.folder, exported.manifest["files"])
-    next_command = command("verify", run, *(("--folder", output) if output else ()))
+    place = () if output is None and opened.run else ("--folder", exported.folder)
+    more = () if opened.run else ("--data", "folder:PATH")
+    next_command = command("verify", model, *place, *more)
     tables.show_lines(("proof", exported.folder / "proof.json") if prove else ("next", next_command))
 
 
 def verify(
-    run: RunFolder,
+    model: Handle,
     /,
+    said: TheModel = UNSAID,
     folder: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
+    data: Annotated[str | None, by_default("the run's own", "DATA")] = None,
     split: Split = "test",
     images: int = PROOF_IMAGES,
     difference: Difference = None,
@@ -118,8 +142,10 @@ def verify(
     """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
 
     Args:
-        run: Run folder, as train leaves it.
+        model: What was exported: a run folder, the name of a network, or a .keras file.
+        said: What the model does not say itself.
         folder: Folder of the export.
+        data: Other images than the run's, such as folder:PATH; labels count where their classes are the model's.
         split: Which of the run's images.
         images: How many of them at most, chosen by a fixed seed.
         difference: Largest difference of a probability in float32 files.
@@ -131,12 +157,14 @@ def verify(
         json: Print JSON instead of a table.
     """
     need_tensorflow()
-    from keras_inception import tflite, training
+    from keras_inception import tflite
+    from keras_inception.handles import open_model
 
     limits = _limits(difference, agreement, accuracy_loss, label_agreement, precision_loss)
-    opened = training.Run.open(run)
-    batches = opened.batches(split, count=images)
-    proof = tflite.verify(opened.model(), folder or run / EXPORT, batches, limits=limits)
+    opened = open_model(model, **dataclasses.asdict(said))
+    network = opened.keras_model("A proof")
+    batches = _proof_images(opened, data, split, images)
+    proof = tflite.verify(network, folder or _place(opened), batches, limits=limits)
     if json:
         print(proof.to_json(), end="")
     else:
@@ -145,10 +173,11 @@ def verify(
 
 
 def benchmark(
-    file: File,
-    files: Files = (),
+    model: Handle,
+    more: MoreHandles = (),
     /,
-    vs: Annotated[Path | None, by_default("none", "FILE")] = None,
+    said: TheModel = UNSAID,
+    vs: Annotated[str | None, by_default("none", "MODEL")] = None,
     batch: int = 1,
     threads: Annotated[int | None, by_default("as many as cores", "INT")] = None,
     runs: int = 50,
@@ -157,8 +186,9 @@ def benchmark(
     """Time exports, Keras models and other files against one another, in turns.
 
     Args:
-        file: A .tflite, .onnx or .keras file, a SavedModel folder, or a run folder, which stands for its network.
-        files: More of them.
+        model: A .tflite, .onnx or .keras file, a SavedModel folder, a run folder or the name of a network.
+        more: Further ones.
+        said: What the models do not say themselves.
         vs: One more, which the others are compared with.
         batch: Images a call; files written for one image a call run once an image.
         threads: Threads of LiteRT.
@@ -168,20 +198,64 @@ def benchmark(
     need_tensorflow()
     from keras_inception import tflite
 
-    contestants = _contestants([file, *files, *([vs] if vs else [])])
-    rows = tflite.benchmark(contestants, vs=str(vs) if vs else None, batch=batch, threads=threads, runs=runs)
+    contestants = _contestants([model, *more, *([vs] if vs else [])], said)
+    rows = tflite.benchmark(contestants, vs=vs, batch=batch, threads=threads, runs=runs)
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
         tables.show_timings(rows)
 
 
-def _contestants(paths: Iterable[Path]) -> dict[str, Any]:
-    """What is timed, by its path: a run folder stands for its network."""
-    from keras_inception import training
+def _contestants(handles: Sequence[str], said: ModelOptions) -> dict[str, Any]:
+    """What is timed, by its handle: files as they are; runs and names stand for their networks."""
+    from keras_inception.handles.opening import open_models
 
-    is_run = {path: (path / "config.json").is_file() for path in paths}
-    return {str(path): training.Run.open(path).model() if run else path for path, run in is_run.items()}
+    paths: dict[str, Any] = {handle: Path(handle) for handle in handles if _is_file(Path(handle))}
+    others = [handle for handle in dict.fromkeys(handles) if handle not in paths]
+    if not others and said != UNSAID:
+        raise ValueError(f"What is timed as it is has no options. Received: options beside {', '.join(handles)}")
+    opened = open_models(others, **dataclasses.asdict(said)) if others else iter(())
+    networks = {model.handle: model.network for model in opened}
+    return {handle: networks.get(handle, paths.get(handle)) for handle in handles}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path is timed as it is."""
+    return path.suffix in (".tflite", ".onnx", ".keras") or (path / "saved_model.pb").is_file()
+
+
+def _place(model: "OpenedModel") -> Path:
+    """Where a model's export is by default."""
+    return model.run.folder / EXPORT if model.run else Path(f"{Path(model.handle).stem}-{EXPORT}")
+
+
+def _calibration(model: "OpenedModel", asked: str, seed: int, modes: Sequence[str]) -> Any:
+    """Images for the integer files; none where no file needs any."""
+    from keras_inception.handles.images import some_of
+    from keras_inception.tflite.files.modes import MODES
+
+    count = int(asked) if asked.isdecimal() else CALIBRATION_IMAGES
+    if not asked.isdecimal():
+        return some_of(model, asked, count, seed)
+    if model.run is not None:
+        return model.run.batches("train", count=count, seed=seed)
+    if any(MODES[mode].calibrated for mode in modes):
+        raise ValueError(
+            "--calibration names real pictures for integer files, such as folder:PATH; or leave those files out with "
+            f"--modes float32. Received: {', '.join(modes)} of {model.handle} without any"
+        )
+    return None
+
+
+def _proof_images(model: "OpenedModel", data: str | None, split: str, count: int) -> Any:
+    """Real images to hold files against the network on."""
+    from keras_inception.handles.images import some_of
+
+    if data is not None:
+        return some_of(model, data, count)
+    if model.run is None:
+        raise ValueError(f"--data names real images for the proof, such as folder:PATH. Received: {model.handle} alone")
+    return model.run.batches(split, count=count)
 
 
 def _limits(

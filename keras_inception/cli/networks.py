@@ -1,7 +1,6 @@
 """The sub-commands about networks and their released weights; they run on any backend."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,15 +8,12 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 import keras_inception as ki
 from keras_inception.cli import tables
-from keras_inception.cli.arguments import Json, Name, Options, by_default
+from keras_inception.cli.arguments import UNSAID, Handle, Json, ModelOptions, Options, TheModel, by_default
 from keras_inception.cli.tables import print_json
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_inception.weights import WeightSet
-
-PREDICTION_BATCH = 16
 
 ImageSize = Annotated[int | None, by_default("the network's own", "PIXELS")]
 BuilderOptions = Annotated[Options | None, by_default("none", "KEY=VALUE ...")]
@@ -39,64 +35,64 @@ def models(json: Json = False) -> None:
 
 
 def summary(
-    name: Name,
+    model: Handle,
     /,
+    said: TheModel = UNSAID,
     image_size: ImageSize = None,
     channels: int = 3,
     classes: int = 1000,
     aux_heads: FlagCreatePairsOff[bool] = False,
-    options: BuilderOptions = None,
     json: Json = False,
 ) -> None:
     """Print a network block by block: output shape, weights, multiply-adds.
 
     Args:
-        name: Registry id of the network, such as inception_v1.
+        model: The name of a network, such as inception_v1; a run folder or a .keras file.
+        said: What the model does not say itself; without weights, a network by name is built new.
         image_size: Height and width of the input in pixels.
         channels: Colour channels of the input.
         classes: Number of classes.
         aux_heads: Include the auxiliary classifiers.
-        options: Further keywords of the network's builder, such as variant=paper naive=true.
         json: Print JSON instead of a table.
     """
-    model = _build(name, image_size, channels, classes, aux_heads, options)
+    network = _network(model, said, image_size, channels, classes, aux_heads)
     from keras_inception.graph import block_table
 
-    rows = block_table(model)
+    rows = block_table(network)
     if json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
-        shape = "x".join(map(str, model.input_shape[1:]))
-        tables.show_blocks(f"{name} at {shape}", rows)
+        shape = "x".join(map(str, network.input_shape[1:]))
+        tables.show_blocks(f"{model} at {shape}", rows)
 
 
 def plot(
-    name: Name,
+    model: Handle,
     /,
     output: Output,
+    said: TheModel = UNSAID,
     image_size: ImageSize = None,
     channels: int = 3,
     classes: int = 1000,
     aux_heads: FlagCreatePairsOff[bool] = False,
-    options: BuilderOptions = None,
 ) -> None:
     """Draw a network as blocks into an SVG file.
 
     Args:
-        name: Registry id of the network, such as inception_v1.
+        model: The name of a network, such as inception_v1; a run folder or a .keras file.
+        said: What the model does not say itself; without weights, a network by name is built new.
         output: The SVG file to write.
         image_size: Height and width of the input in pixels.
         channels: Colour channels of the input.
         classes: Number of classes.
         aux_heads: Include the auxiliary classifiers.
-        options: Further keywords of the network's builder, such as variant=paper naive=true.
     """
     if output.suffix != ".svg":
         raise ValueError(f"The drawing is an SVG file, whose name ends in .svg. Received: {output}")
-    model = _build(name, image_size, channels, classes, aux_heads, options)
+    network = _network(model, said, image_size, channels, classes, aux_heads)
     from keras_inception.plot import plot as draw
 
-    tables.show_lines(("picture", draw(model, output)))
+    tables.show_lines(("picture", draw(network, output)))
 
 
 def weights(
@@ -149,50 +145,26 @@ def convert(
     tables.show_lines(("weights", written))
 
 
-def predict_with_weights(
-    files: Sequence[Path], name: str | None, source: str | None, options: Options, accept_license: bool, top: int
-) -> list[dict[str, Any]]:
-    """The likeliest ImageNet classes of pictures, by a network with released weights and their preprocessing."""
-    import keras
-    import numpy as np
-
-    from keras_inception import weights as package
-    from keras_inception.preprocessing import get_preprocessing
-
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"An image file must exist. Received: {file}")
-    keywords: dict[str, Any] = dict(options)
-    model, found = package.build(source or "imagenet", network=name or "", accept_license=accept_license, **keywords)
-    preprocessing = found.preprocessing or get_preprocessing(name or "")
-    channels_first = keras.config.image_data_format() == "channels_first"
-    height = model.input_shape[2 if channels_first else 1]
-    predictions = []
-    for start in range(0, len(files), PREDICTION_BATCH):
-        batch = files[start : start + PREDICTION_BATCH]
-        pixels = np.stack([package.read_picture(file, preprocessing, preprocessing.size or height) for file in batch])
-        inputs = ki.preprocess_input(pixels, preprocessing)
-        outputs = model.predict_on_batch(inputs.transpose(0, 3, 1, 2) if channels_first else inputs)
-        probabilities = outputs["predictions"] if isinstance(outputs, dict) else outputs
-        classes = probabilities.shape[1]
-        predictions += ki.decode_predictions(probabilities, min(top, classes), _class_names(found.weight_set, classes))
-    return tables.prediction_rows(files, predictions)
-
-
-def _class_names(known: "WeightSet | None", classes: int) -> Sequence[str] | None:
-    """Names of the classes: the weights' own, else ImageNet's for as many classes, else their numbers."""
-    if known is not None and known.labels:
-        return known.labels
-    from keras_inception.labels import imagenet_classes
-
-    return None if classes == len(imagenet_classes()) else [str(index) for index in range(classes)]
-
-
-def _build(
-    name: str, image_size: int | None, channels: int, classes: int, aux_heads: bool, options: Options | None
+def _network(
+    handle: str, said: ModelOptions, image_size: int | None, channels: int, classes: int, aux_heads: bool
 ) -> "keras.Model":
+    """A network by name, built new; or the one of any other model."""
+    by_name = handle in (*ki.list_models(), "inception_cell") and said.weights is None
+    if not by_name:
+        from keras_inception.handles import open_model
+
+        if (image_size, channels, classes, aux_heads) != (None, 3, 1000, False):
+            raise ValueError(
+                "--image-size, --channels, --classes and --aux-heads are for networks that are built new. "
+                f"Received: one of them beside {handle}"
+            )
+        return open_model(handle, **dataclasses.asdict(said)).keras_model("A table or drawing")
+    if said != ModelOptions(options=said.options):
+        raise ValueError(
+            f"A network that is built new takes --options alone of these. Received: {said} beside {handle}"
+        )
     from keras_inception.layers import image_shape
 
-    size = ki.get_entry(name).input_size if image_size is None else image_size
+    size = ki.get_entry(handle).input_size if image_size is None else image_size
     shape = {"input_shape": image_shape(size, channels), "classes": classes}
-    return ki.create_model(name, **shape, **({"aux_heads": True} if aux_heads else {}), **(options or {}))
+    return ki.create_model(handle, **shape, **({"aux_heads": True} if aux_heads else {}), **(said.options or {}))

@@ -15,7 +15,6 @@ from keras_inception.registry import ModelEntry
 
 if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
-    from keras_inception.labels import Prediction
     from keras_inception.tflite import Proof, Timing
     from keras_inception.training import Evaluation, LearningRates
     from keras_inception.weights import WeightSet
@@ -77,14 +76,6 @@ def show_weights(sets: Sequence["WeightSet"]) -> None:
     _print(table)
 
 
-def prediction_rows(files: Sequence[Path], predictions: Sequence[Sequence["Prediction"]]) -> list[dict[str, Any]]:
-    """What JSON and table show of predictions."""
-    return [
-        {"image": str(file), "predictions": [{"class": p.class_name, "probability": p.probability} for p in best]}
-        for file, best in zip(files, predictions, strict=True)
-    ]
-
-
 def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
     """Print the likeliest classes of each image."""
     table = _table(("image", LEFT), ("class", LEFT), ("probability", RIGHT))
@@ -94,6 +85,20 @@ def show_predictions(rows: Sequence[dict[str, Any]]) -> None:
         if not row["predictions"]:
             table.add_row(row["image"], "no label", "")
         table.add_section()
+    _print(table)
+
+
+def show_measured(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the figures of several models, a row each, beside those that were published."""
+    table = _table(("model", LEFT), ("top-1", RIGHT), ("top-5", RIGHT), ("loss", RIGHT), ("calibration error", RIGHT),
+                   ("images/s", RIGHT), ("published", RIGHT))  # fmt: skip
+    for row in rows:
+        shares = [row["top1"], row["top5"], row["calibration_error"]]
+        top1, top5, error = ("" if share is None else percent(share / 100, digits=2) for share in shares)
+        published = [row["published_top1"], row["published_top5"]]
+        known = " / ".join(f"{share:.1f}" for share in published if share is not None)
+        speed = f"{row['images_per_second']:,.1f}"
+        table.add_row(row["model"], top1, top5, f"{row['cross_entropy']:.4f}", error, speed, known and f"{known} %")
     _print(table)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import keras
 import numpy as np
 
+from keras_inception.preprocessing import Preprocessing, preprocess_input
 from keras_inception.tflite.pictures.fitting import Fitting
+from keras_inception.weights import read_picture
 
 if TYPE_CHECKING:
     from keras_inception.tflite import Export
@@ -91,10 +93,10 @@ class OpenedModel:
             return self.reader
         assert self.network is not None  # files bring a reader
         if keras.backend.backend() != "tensorflow" or keras.config.image_data_format() == "channels_first":
-            return _AnyBackend(self.network, self.image_shape, self.preprocessing, self.fitting)
+            return _PillowReader(_on_any_backend(self.network, self.preprocessing), self.image_shape, self.fitting)
         from keras_inception.tflite import Predictor
 
-        return Predictor(
+        predictor = Predictor(
             self.network,
             self.class_names,
             thresholds=self.thresholds,
@@ -102,6 +104,9 @@ class OpenedModel:
             interpolation=self.fitting.interpolation,
             central_crop=self.fitting.central_crop,
         )
+        if self.kind == "network":  # whose published figures are of pictures that Pillow read
+            return _PillowReader(predictor.probabilities, self.image_shape, self.fitting)
+        return predictor
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -127,40 +132,41 @@ class OpenedModel:
         return self.network
 
 
-class _AnyBackend:
-    """A network on whichever backend Keras runs on, its pictures read by Pillow."""
+class _PillowReader:
+    """A network as a function of pictures that Pillow reads, as those who release weights do."""
 
-    def __init__(
-        self, network: keras.Model, shape: tuple[int, int, int], preprocessing: str | None, fitting: Fitting
-    ) -> None:
-        from keras_inception.preprocessing import Preprocessing
-
-        self._network, self._shape, self._preprocessing = network, shape, preprocessing
-        self._fit = Preprocessing(
+    def __init__(self, call: Callable[[np.ndarray], np.ndarray], shape: tuple[int, int, int], fitting: Fitting) -> None:
+        self._call, self._shape = call, shape
+        self._preparation = Preprocessing(
             size=shape[0],
             crop=fitting.central_crop,
             interpolation="bicubic" if fitting.interpolation == "bicubic" else "bilinear",
         )
-        self._channels_first = keras.config.image_data_format() == "channels_first"
 
     def prepare(self, picture: Any) -> np.ndarray:
-        from keras_inception.weights import read_picture
-
         if isinstance(picture, np.ndarray):
             return picture
         if not Path(picture).is_file():
             raise FileNotFoundError(f"An image file must exist. Received: {picture}")
-        return np.round(read_picture(picture, self._fit)).astype(np.uint8)
+        pixels = np.rint(read_picture(picture, self._preparation)).astype(np.uint8)
+        return pixels if self._shape[2] == 3 else np.rint(pixels.mean(axis=2, keepdims=True)).astype(np.uint8)
 
     def probabilities(self, pictures: Iterable[Any]) -> np.ndarray:
-        from keras_inception.preprocessing import preprocess_input
+        return self._call(np.stack([self.prepare(picture) for picture in pictures]))
 
-        pixels = np.stack([self.prepare(picture) for picture in pictures]).astype(np.float32)
-        if self._preprocessing not in (None, "none"):
-            pixels = preprocess_input(pixels, str(self._preprocessing))
-        outputs = self._network.predict_on_batch(pixels.transpose(0, 3, 1, 2) if self._channels_first else pixels)
-        answers = outputs["predictions"] if isinstance(outputs, dict) else outputs
-        return np.asarray(answers, np.float32)
+
+def _on_any_backend(network: keras.Model, preprocessing: str | None) -> Callable[[np.ndarray], np.ndarray]:
+    """A network as a function of pixels, channels last, whatever Keras runs on."""
+    channels_first = keras.config.image_data_format() == "channels_first"
+
+    def call(pixels: np.ndarray) -> np.ndarray:
+        inputs = pixels.astype(np.float32)
+        if preprocessing not in (None, "none"):
+            inputs = preprocess_input(inputs, str(preprocessing))
+        outputs = network.predict_on_batch(inputs.transpose(0, 3, 1, 2) if channels_first else inputs)
+        return np.asarray(outputs["predictions"] if isinstance(outputs, dict) else outputs, np.float32)
+
+    return call
 
 
 def check_names(names: Sequence[str], classes: int, source: str) -> tuple[str, ...]:

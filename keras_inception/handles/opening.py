@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -96,27 +96,45 @@ def open_model(
         FileNotFoundError: There is nothing at a path.
         ValueError: The handle names no model, the file is damaged or holds code, or an option is for another kind.
     """
-    wish = _Wish(
+    (opened,) = open_models(
+        [handle],
         weights=weights,
-        options=dict(options or {}),
+        options=options,
         labels=labels,
         preprocessing=preprocessing,
         interpolation=interpolation,
         central_crop=central_crop,
         accept_license=accept_license,
     )
-    text = str(handle)
-    kind = kind_of(text)
-    _check_options(text, kind, wish)
-    return _OPENERS[kind](text, wish)
+    return opened
+
+
+def open_models(handles: Sequence[str | Path], **options: Any) -> Iterator[OpenedModel]:
+    """Opens several models, one after the other; an option is for those that it fits.
+
+    Args:
+        handles: As in `open_model`.
+        **options: As in `open_model`.
+
+    Yields:
+        Each model. What they are is looked at before the first is opened.
+
+    Raises:
+        FileNotFoundError: As in `open_model`.
+        ValueError: As in `open_model`; an option fits none of them.
+    """
+    wish = _Wish(**{name: value for name, value in options.items() if value is not None})
+    kinds = {str(handle): kind_of(str(handle)) for handle in handles}
+    _check_options(kinds, wish)
+    return (_OPENERS[kind](handle, wish) for handle, kind in kinds.items())
 
 
 def kind_of(handle: str) -> Kind:
     """What a handle names.
 
     Raises:
-        FileNotFoundError: It is neither a path nor a name.
-        ValueError: What is there is no model.
+        FileNotFoundError: There is nothing at a path.
+        ValueError: It is no name, or what is there is no model.
     """
     path = Path(handle).expanduser()
     if path.is_dir():
@@ -136,10 +154,11 @@ def kind_of(handle: str) -> Kind:
         return "network"
     known = [*ki.list_models(), *(weight_set.tag for weight_set in list_weights())]
     close = difflib.get_close_matches(handle.lower(), known, n=1, cutoff=0.6)
-    hint = f". Did you mean {close[0]}?" if close else ""
-    raise FileNotFoundError(
+    hint = f". Did you mean {close[0]!r}?" if close else ""
+    looks_like_a_path = path.suffix or len(path.parts) > 1
+    raise (FileNotFoundError if looks_like_a_path else ValueError)(
         "A model is the path of a run, an export or a file, or the name of a network or of released weights. "
-        f"Received: {handle}, where nothing is{hint}"
+        f"Received: {handle!r}, where nothing is{hint}"
     )
 
 
@@ -158,12 +177,13 @@ def _kind_of_folder(path: Path) -> Kind:
     )
 
 
-def _check_options(handle: str, kind: Kind, wish: _Wish) -> None:
-    for option, kinds in _OPTIONS_OF.items():
-        if getattr(wish, option) not in (None, {}) and kind not in kinds:
-            fitting = " or ".join(KINDS[one] for one in kinds)
+def _check_options(kinds: Mapping[str, Kind], wish: _Wish) -> None:
+    for option, fitting in _OPTIONS_OF.items():
+        if getattr(wish, option) not in (None, {}) and not set(fitting) & set(kinds.values()):
+            handle, kind = next(iter(kinds.items()))
             raise ValueError(
-                f"--{option.replace('_', '-')} is for {fitting}. Received: it beside {handle}, {KINDS[kind]}"
+                f"--{option.replace('_', '-')} is for {' or '.join(KINDS[one] for one in fitting)}. "
+                f"Received: it beside {handle}, {KINDS[kind]}"
             )
 
 
@@ -213,6 +233,7 @@ def _open_network(handle: str, wish: _Wish) -> OpenedModel:
         fitting=wish.fitting(Fitting(prepared.interpolation, prepared.crop)),
         network=model,
         preprocessing=None if options["include_preprocessing"] else found.network,
+        path=found.path,
         weight_set=found.weight_set,
     )
 

@@ -22,7 +22,7 @@ def network_of(source: str) -> str:
     fitting = [name for name in PREFERRED if name in stem or name.replace("_", "") in stem.replace("_", "")]
     if not fitting:
         raise ValueError(
-            "A weights file tells its network by its content or its name; else the network is named and the file given "
-            f"with --weights. Received: {source}, networks {', '.join(PREFERRED)}"
+            "A weights file tells its network by its content or its name, else by NETWORK --weights FILE or as "
+            f"NETWORK={source}. Received: {source}, networks {', '.join(PREFERRED)}"
         )
     return max(fitting, key=len)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_inception.handles import OpenedModel
     from keras_inception.tflite import Export
     from keras_inception.training import Run
 
@@ -30,3 +31,23 @@ def export_run(run: Run, folder: Path, **options: Any) -> Export:
         "central_crop": run.config.pipeline.central_crop,
     }
     return tflite.export(run.model(), folder, **{**defaults, **options})
+
+
+def export_model(model: OpenedModel, folder: Path, **options: Any) -> Export:
+    """Exports a network that was opened, with its class names and its way of preparing pictures.
+
+    Args:
+        model: A model that has a network in Keras.
+        folder: Folder to write.
+        **options: Further arguments of `tflite.export`.
+    """
+    from keras_inception import tflite
+
+    known: dict[str, Any] = {
+        "class_names": model.class_names,
+        "thresholds": model.thresholds,
+        "preprocessing": model.preprocessing,
+        "interpolation": model.fitting.interpolation,
+        "central_crop": model.fitting.central_crop,
+    }
+    return tflite.export(model.keras_model("An export"), folder, **{**known, **options})

@@ -387,7 +387,7 @@ def test_a_search_is_around_the_recipe_that_was_asked_for(command: Command, monk
     [
         (["tune", "--max-trials", "2", "nosuch"], ["A recipe is one of", "nosuch"]),
         (["tune", "--recipe", "cifar10", "flowers17"], ["one recipe", "cifar10", "flowers17"]),
-        (["predict", "tune", "cat.jpg"], ["A run folder holds", "tune"]),
+        (["predict", "tune", "cat.jpg"], ["A model is", "tune"]),
         (["summary", "inception_v1", "--options", "alhpa=0.5"], ["alhpa"]),
         (["summary", "inception_v1", "--options", "classes=5"], ["classes"]),
     ],

@@ -52,7 +52,7 @@ def test_convert_keeps_every_weight(command: Command, weights_file: Path, tmp_pa
 def test_predict_takes_a_weights_file(command: Command, weights_file: Path, tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype="uint8")
     Image.fromarray(pixels).save(tmp_path / "one.png")
-    code, out, err = command("predict", tmp_path / "one.png", "--weights", weights_file, "--top", "3", "--json")
+    code, out, err = command("predict", weights_file, tmp_path / "one.png", "--top", "3", "--json")
     assert code == 0, err
     (row,) = json.loads(out)
     model, found = ki.weights.build(weights_file)
@@ -65,14 +65,14 @@ def test_predict_takes_a_weights_file(command: Command, weights_file: Path, tmp_
 def test_predict_names_a_photograph(command: Command, shared: Path):
     picture = shared / "data" / "imagenet_sample" / "n01440764.jpg"
     weights = shared / "weights" / "mobilenet_v2_1.0_224.h5"
-    code, out, _ = command("predict", picture, "--model", "mobilenet_v2", "--weights", weights)
+    code, out, _ = command("predict", "mobilenet_v2", picture, "--weights", weights)
     assert code == 0 and out.split("n01440764.jpg")[1].split()[0] == "tench"
 
 
 def test_a_file_that_does_not_tell_its_network_names_the_option(command: Command, tmp_path: Path):
     save_weights(ki.create_model("mobilenet_v1", alpha=0.25), tmp_path / "silent.h5")
     Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
-    assert_one_sentence(command("predict", tmp_path / "one.png", "--weights", tmp_path / "silent.h5"), "--model")
+    assert_one_sentence(command("predict", tmp_path / "silent.h5", tmp_path / "one.png"), "--weights")
 
 
 def test_convert_without_torch_is_one_sentence(command: Command, tmp_path: Path, monkeypatch):
@@ -92,7 +92,7 @@ def test_predict_with_auxiliary_heads_and_labels_of_ones_own(command: Command, t
     assert code == 0, err
     Image.new("RGB", (80, 70)).save(tmp_path / "one.png")
     for more in ([], ["--options", "aux_heads=true"]):
-        code, out, err = command("predict", tmp_path / "one.png", "--weights", tmp_path / "own.h5", "--json", *more)
+        code, out, err = command("predict", tmp_path / "own.h5", tmp_path / "one.png", "--json", *more)
         assert code == 0, err
         assert {named["class"] for named in json.loads(out)[0]["predictions"]} == {"ant", "bee", "cat"}
 
@@ -111,8 +111,8 @@ def test_summary_and_plot_work_channels_first(command: Command, tmp_path: Path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["predict", "no.jpg", "--model", "mobilenet_v2"], ["no.jpg"]),
-        (["plot", "inception_v7", "-o", "x.svg"], ["inception_v1"]),
+        (["predict", "mobilenet_v2", "no.jpg"], ["no.jpg"]),
+        (["plot", "inception_v7", "-o", "x.svg"], ["'inception_v4'?"]),
         (["plot", "inception_v1", "-o", "/proc/x.svg"], ["/proc"]),
         (["plot", "inception_v1", "-o", "x.png"], ["ends in .svg"]),
         (["summary", "inception_v1", "--image-size", "0"], ["at least 32x32"]),

@@ -118,7 +118,7 @@ def test_what_is_no_model_is_refused_in_one_sentence(files, tmp_path):
         ki.open_model(tmp_path / "project")
     with pytest.raises(ValueError, match="opened by"):
         ki.open_model(files / "export" / "saved_model")
-    with pytest.raises(FileNotFoundError, match=r"Did you mean mobilenet_v2\?"):
+    with pytest.raises(ValueError, match=r"Did you mean 'mobilenet_v2'\?"):
         ki.open_model("mobilnet_v2")
     with pytest.raises(FileNotFoundError, match="where nothing is"):
         ki.open_model(tmp_path / "missing.keras")

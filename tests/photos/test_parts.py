@@ -222,7 +222,7 @@ class Counted(FileImages):
 
     def subset(self, indices):
         part = super().subset(indices)
-        return Counted(part.channels, part.labels, part.names, None, self.decoded)
+        return Counted(part.channels, part.labels, part.names, None, decoded=self.decoded)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """From the bytes of a file to pixels: what can be read, and why not the rest."""
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,15 +23,26 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
-def decode_bytes(content: tf.Tensor, channels: int) -> tf.Tensor:
+def decode_bytes(content: tf.Tensor, channels: int, *, accurate: bool = False) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (first frame), BMP or WebP to uint8 [height, width, channels].
 
     A JPEG is turned upright as its EXIF data says. The check before training and training itself both come here, so
     what passes the one passes the other.
+
+    Args:
+        content: the file's bytes.
+        channels: of the result.
+        accurate: JPEGs to the last level, as Pillow and phones decode them, which costs some time.
     """
 
-    def decoded(count: int) -> tf.Tensor:
+    def any_kind(count: int) -> tf.Tensor:
         return tf.io.decode_image(content, channels=count, expand_animations=False)
+
+    def decoded(count: int) -> tf.Tensor:
+        if not accurate:
+            return any_kind(count)
+        exact = functools.partial(tf.io.decode_jpeg, content, channels=count, dct_method="INTEGER_ACCURATE")
+        return tf.cond(_is_jpeg_for(content, count), exact, lambda: any_kind(count))
 
     if channels == 3:
         image = decoded(3)

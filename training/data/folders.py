@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from .decode import is_image_name, printable
-from .images import some
+from .images import UnlabelledError, some
 from .listing import PART_NAMES, Listing, Row
 
 
@@ -32,7 +32,7 @@ def list_folder(place: str) -> Listing:
         class_names[part], places[part] = names, str(folder)
         rows += [Row(str(path), name, part) for name in names for path in image_files(folder / name)]
         if part == "train" and not rows:
-            raise ValueError(
+            raise UnlabelledError(
                 f"A folder of images holds one sub-folder of images a class. Received: no images in {folder}"
             )
     return Listing(str(root), rows, class_names, places)

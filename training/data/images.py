@@ -23,6 +23,10 @@ from .decode import BadFile, Window, cut, decode_bytes, decode_bytes_window
 from .order import Order, indexed_batches, streamed_batches
 
 
+class UnlabelledError(ValueError):
+    """Images bear no label, or one that a network does not know."""
+
+
 class Images(Protocol):
     """Images of one split, addressed by index."""
 
@@ -143,6 +147,8 @@ class FileImages(_Indexed):
     labels: np.ndarray
     names: list[str]
     weights: np.ndarray | None = None
+    accurate: bool = False
+    """Whether JPEGs are decoded to the last level."""
 
     def content(self) -> str:
         return _digest_of([Path(name).stat().st_size for name in self.names])
@@ -153,7 +159,7 @@ class FileImages(_Indexed):
         return _host_tensor(np.array(self.names, object))
 
     def decode(self, handle: tf.Tensor) -> tf.Tensor:
-        return decode_bytes(self.encoded(handle), self.channels)
+        return decode_bytes(self.encoded(handle), self.channels, accurate=self.accurate)
 
     def decode_window(self, handle: tf.Tensor, window: Window, size: int) -> tf.Tensor:
         return decode_bytes_window(self.encoded(handle), self.channels, window, size)
@@ -163,7 +169,7 @@ class FileImages(_Indexed):
         return tf.io.read_file(tf.gather(self.paths, handle))
 
     def subset(self, indices: np.ndarray) -> "FileImages":
-        return FileImages(self.channels, *_of(self, indices))
+        return FileImages(self.channels, *_of(self, indices), self.accurate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from .arrays import open_arrays, open_digits
 from .collection import open_files
 from .decode import BadFile
 from .hf import open_hf
-from .images import AnyImages, Parts, some
+from .images import AnyImages, Parts, UnlabelledError, some
 from .several import as_targets, class_counts, even_part
 from .shards import open_shards
 from .tfds import open_tfds
@@ -91,6 +91,7 @@ def open_labelled(
     known_bad: Sequence[str] | None = None,
     *,
     several: bool = False,
+    synonyms: Sequence[str] = (),
 ) -> tuple[AnyImages, list[BadFile]]:
     """Opens data as one labelled set: its test or validation part where it has one, else all of it.
 
@@ -100,14 +101,18 @@ def open_labelled(
         class_names: the run's classes.
         known_bad: paths that an earlier check found undecodable; the check is not repeated then.
         several: whether the run's images may have several labels; data of one label an image is data of several too.
+        synonyms: other names of the same classes, for data that names all of its own so.
 
     Raises:
-        ValueError: where its classes are not among `class_names`, or its images have several labels and the run's one.
+        UnlabelledError: where its classes are not among `class_names`.
+        ValueError: where its images have several labels and the run's one.
     """
     parts = open_parts(specification, config, known_bad, to_train=False)
+    if synonyms and set(parts.class_names) <= set(synonyms):
+        class_names = list(synonyms)
     strangers = [name for name in parts.class_names if name not in class_names]
     if strangers:
-        raise ValueError(
+        raise UnlabelledError(
             f"The classes of {specification} must be among the {len(class_names)} classes trained on. "
             f"Received: {len(parts.class_names)} classes, {some(strangers)} unknown"
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,6 @@ def evaluate(
     return result
 
 
-@damage_told()
 def predict(
     model: keras.Model, images: AnyImages, config: TrainConfig, crops: int = 1, advance: Any = None
 ) -> np.ndarray:
@@ -106,6 +105,31 @@ def predict(
 
     Args:
         model: takes pixels in 0..255.
+        images: what to predict.
+        config: how the images are prepared.
+        crops: views of each image.
+        advance: called with a number of images whenever they are done.
+    """
+
+    def call(pixels: np.ndarray) -> np.ndarray:
+        answers: np.ndarray = predictions_of(model.predict_on_batch(pixels))
+        return answers
+
+    return answers_of(call, images, config, crops, advance)
+
+
+@damage_told()
+def answers_of(
+    call: Callable[[np.ndarray], np.ndarray],
+    images: AnyImages,
+    config: TrainConfig,
+    crops: int = 1,
+    advance: Any = None,
+) -> np.ndarray:
+    """What a function of pixels answers to images, as `predict` does for a model.
+
+    Args:
+        call: from pixels in 0..255, float32 [n, height, width, channels], to probabilities [n, classes].
         images: what to predict.
         config: how the images are prepared.
         crops: views of each image.
@@ -119,21 +143,17 @@ def predict(
             num_parallel_calls=config.pipeline.threads or tf.data.AUTOTUNE,
         )
         views = views.batch(max(1, config.pipeline.batch_size // crops)).prefetch(2)
-    means = np.empty((len(images.labels), predictions_of(model.output).shape[-1]), np.float32)
-    done, at_once = 0, config.pipeline.batch_size  # 144 crops are more than a training batch
+    means: list[np.ndarray] = []
+    at_once = config.pipeline.batch_size  # 144 crops are more than a training batch
     for batch in views.as_numpy_iterator():
         count, of_each = batch.shape[:2]
         pixels = batch.reshape(-1, *batch.shape[2:])
-        parts = [
-            predictions_of(model.predict_on_batch(pixels[start : start + at_once].astype(np.float32)))
-            for start in range(0, len(pixels), at_once)
-        ]
+        parts = [call(pixels[start : start + at_once].astype(np.float32)) for start in range(0, len(pixels), at_once)]
         probabilities = np.concatenate(parts).astype(np.float64).reshape(count, of_each, -1)
-        means[done : done + count] = probabilities.mean(axis=1)
-        done += count
+        means.append(probabilities.mean(axis=1).astype(np.float32))
         if advance is not None:
             advance(count)
-    return means
+    return np.concatenate(means)
 
 
 def _file_for(run: Run, what: str, result: Evaluation) -> str:
