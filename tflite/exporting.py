@@ -66,6 +66,7 @@ def export(
     central_crop: float = 1.0,
     batch: int | None = 1,
     output: Literal["probabilities", "logits"] = "probabilities",
+    int8_probabilities: bool = False,
     about: About | None = None,
     proof: Iterable[Any] | None = None,
     limits: Limits | None = None,
@@ -99,6 +100,8 @@ def export(
         central_crop: Which share of the shorter side they keep.
         batch: Batch size of the TFLite files. GPU and NPU delegates want a fixed one; None accepts any.
         output: Whether the files answer probabilities or logits.
+        int8_probabilities: Whether the int8 file computes its last softmax or sigmoid in integers, in steps of 1/256,
+            as it must for an NPU that knows no floats; else in float, which costs nothing on a CPU.
         about: What the .tflite files say of themselves: name, version, licence. Their metadata also holds the labels,
             so that Android Studio and mediapipe need no other file.
         proof: Batches of (images, labels). Where given, `verify` holds the files against the model before the folder
@@ -148,6 +151,7 @@ def export(
         output=output,
         calibration=calibration_images(calibration, shape) if calibrated else None,
         compensated=rounding == "compensated",
+        float_probabilities=not int8_probabilities,
     )
     held = None if proof is None else collect(proof, shape)
     yardstick = None
@@ -205,6 +209,7 @@ class _Job:
     output: Literal["probabilities", "logits"]
     calibration: np.ndarray | None
     compensated: bool
+    float_probabilities: bool
 
 
 def _write_mode(job: _Job, folder: Path, mode: str, yardstick: Yardstick | None) -> dict[str, Any]:
@@ -212,7 +217,9 @@ def _write_mode(job: _Job, folder: Path, mode: str, yardstick: Yardstick | None)
     network = _for_integers(job, mode) if MODES[mode].rounded else job.twin
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
-        content = convert(trace(network, mode, job.batch), mode, job.calibration)
+        content = convert(
+            trace(network, mode, job.batch), mode, job.calibration, float_probabilities=job.float_probabilities
+        )
     if yardstick is not None:
         content, details = _selected(job, network, content, yardstick)
     return _write_file(folder, mode, content, job) | details

@@ -49,6 +49,7 @@ def export(
         Literal["float32", "float16", "dynamic"] | None, by_default("none", "{float32,float16,dynamic}")
     ] = None,
     batch: int = 1,
+    int8_probabilities: FlagCreatePairsOff[bool] = False,
     calibration: Annotated[str, arg(metavar="DATA|COUNT")] = str(CALIBRATION_IMAGES),
     calibration_seed: int = 0,
     rounding: Literal["compensated", "nearest"] = "compensated",
@@ -74,6 +75,8 @@ def export(
         onnx: Write an ONNX file as well.
         learning: Write a TFLite file whose classifier an app can train, with its trunk stored so.
         batch: Images a call of the TFLite files; 0 accepts any number.
+        int8_probabilities: Compute the last softmax or sigmoid of the int8 file in integers as well, for NPUs that
+            know no floats.
         calibration: What the integer files are calibrated on: how many of the run's training images, or data such as
             folder:PATH, of which as many are taken.
         calibration_seed: Seed of their choice.
@@ -110,6 +113,7 @@ def export(
         onnx=onnx,
         learning=learning,
         batch=batch or None,
+        int8_probabilities=int8_probabilities,
         rounding=rounding,
         about=_about(about or {}),
         proof=_proof_images(opened, data, "test", PROOF_IMAGES) if prove else None,

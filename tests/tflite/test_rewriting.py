@@ -7,7 +7,7 @@ import pytest
 import keras_inception.tflite as kt
 from keras_inception.tflite.files import rewriting
 from keras_inception.tflite.files.converting import convert
-from keras_inception.tflite.files.flatbuffer import operators, read
+from keras_inception.tflite.files.flatbuffer import float_operators, operators, read
 from keras_inception.tflite.files.tracing import trace
 from keras_inception.tflite.network.rounding import compensate_rounding
 from keras_inception.tflite.running.litert import opened
@@ -115,3 +115,18 @@ def test_relus_of_int8_files_are_changes_of_scale(monkeypatch):
     expected, answer = opened(convert(trace(twin, "float32", 1), "float32", None)), opened(written)
     difference = max(np.abs(expected(image[None]) - answer(image[None])).max() for image in PIXELS)
     assert difference < 0.02
+
+
+@pytest.mark.parametrize("last", ["softmax", "sigmoid"])
+def test_probabilities_of_an_int8_file_are_computed_in_float(last: str):
+    model = network()
+    model.get_layer("predictions").activation = keras.activations.get(last)
+    twin = kt.deploy(model, fold=True)
+    whole, fine = (convert(trace(twin, "int8", 1), "int8", PIXELS, float_probabilities=fine) for fine in (False, True))
+    coarse, exact = opened(whole)(PIXELS), opened(fine)(PIXELS)
+    assert np.abs(coarse * 256 - np.rint(coarse * 256)).max() < 1e-4  # steps of 1/256
+    assert np.abs(exact * 256 - np.rint(exact * 256)).max() > 0.1
+    np.testing.assert_allclose(exact, coarse, atol=1.01 / 256)
+    kind = {"softmax": "SOFTMAX", "sigmoid": "LOGISTIC"}[last]
+    assert operators(whole) == operators(fine)
+    assert (float_operators(whole), float_operators(fine)) == ({}, {kind: 1})

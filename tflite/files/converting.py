@@ -12,16 +12,17 @@ import numpy as np
 
 from ..errors import ExportError
 from .modes import MODES
-from .rewriting import with_dynamic_range, with_quick_relus
+from .rewriting import with_dynamic_range, with_float_probabilities, with_quick_relus
 
 
-def convert(function: Any, mode: str, calibration: np.ndarray | None) -> bytes:
+def convert(function: Any, mode: str, calibration: np.ndarray | None, *, float_probabilities: bool = True) -> bytes:
     """Converts a traced function to a TFLite file of TFLite's builtin operators.
 
     Args:
         function: Concrete function without variables, with the signature that `export` traces.
         mode: Name of one of `MODES`.
         calibration: uint8 [n, h, w, c]; for calibrated modes.
+        float_probabilities: Whether an int8 file computes its last softmax or sigmoid in float.
 
     Returns:
         The file's bytes.
@@ -52,8 +53,12 @@ def convert(function: Any, mode: str, calibration: np.ndarray | None) -> bytes:
             tf.lite.OpsSet.TFLITE_BUILTINS,
         ]
     content: bytes = converter.convert()
-    rewrite = {"dynamic": with_dynamic_range, "int8": with_quick_relus}.get(mode)
-    return rewrite(content) if rewrite else content
+    if mode == "dynamic":
+        return with_dynamic_range(content)
+    if mode == "int8":
+        content = with_quick_relus(content)
+        return with_float_probabilities(content) if float_probabilities else content
+    return content
 
 
 @contextmanager

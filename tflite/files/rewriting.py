@@ -6,6 +6,7 @@ one by one in LiteRT's own kernels, on one thread, and cut the graph in parts.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,39 @@ def with_quick_relus(content: bytes) -> bytes:
                 operator.opcodeIndex = _code(model, schema.BuiltinOperator.QUANTIZE, 2)
                 operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
                 operator.builtinOptions = schema.QuantizeOptionsT()
+    return write(model)
+
+
+def with_float_probabilities(content: bytes) -> bytes:
+    """Makes an int8 file compute its last softmax or sigmoid in float, out of int8 logits.
+
+    As int8, a probability is one of 256 steps, so that classes tie, and those below 1/256 are 0.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
+    kinds = [code.builtinCode for code in model.operatorCodes]
+    last = (schema.BuiltinOperator.SOFTMAX, schema.BuiltinOperator.LOGISTIC)
+    for graph in model.subgraphs:
+        readers = Counter(index for operator in graph.operators for index in operator.inputs)
+        made_by = {operator.outputs[0]: operator for operator in graph.operators}
+        for output in graph.outputs:
+            unpacking = made_by.get(output)
+            if unpacking is None or kinds[unpacking.opcodeIndex] != schema.BuiltinOperator.DEQUANTIZE:
+                continue
+            answer = made_by.get(unpacking.inputs[0])
+            if answer is None or kinds[answer.opcodeIndex] not in last or readers[unpacking.inputs[0]] > 1:
+                continue
+            logits = schema.TensorT()
+            source = graph.tensors[answer.inputs[0]]
+            logits.name, logits.shape, logits.type = source.name + b"/float", source.shape, schema.TensorType.FLOAT32
+            logits.shapeSignature = source.shapeSignature
+            graph.tensors.append(logits)
+            unpacking.inputs, unpacking.outputs = [answer.inputs[0]], [len(graph.tensors) - 1]
+            answer.inputs, answer.outputs = [len(graph.tensors) - 1], [output]
+            places = [graph.operators.index(operator) for operator in (answer, unpacking)]
+            for place, operator in zip(sorted(places), (unpacking, answer), strict=True):
+                graph.operators[place] = operator
     return write(model)
 
 
