@@ -86,7 +86,7 @@ def test_the_folder_describes_itself(exported: Export):
 
 def test_the_int8_file_computes_in_integers_and_reads_pixels_exactly(exported: Export):
     (row,) = [row for row in exported.manifest["files"] if row["mode"] == "int8"]
-    assert row["float_operators"] == {}
+    assert row["float_operators"] == {"SOFTMAX": 1}  # of which float probabilities come
     model = LiteRTModel(exported.files["int8"])
     details = model._interpreter.get_input_details()[0]
     assert details["dtype"] is np.uint8
