@@ -18,6 +18,7 @@ _EXTRAS = {
     "filelock": "tune",
     "google": "convert",
     "grpc": "tune",
+    "huggingface_hub": "hub",
     "jinja2": "train",
     "keras_tuner": "tune",
     "matplotlib": "train",

@@ -212,9 +212,11 @@ def benchmark(
 
 def _contestants(handles: Sequence[str], said: ModelOptions) -> dict[str, Any]:
     """What is timed, by its handle: files as they are; runs and names stand for their networks."""
+    from keras_inception.handles.hub import local
     from keras_inception.handles.opening import open_models
 
-    paths: dict[str, Any] = {handle: Path(handle) for handle in handles if _is_file(Path(handle))}
+    places = {handle: Path(local(handle)) for handle in handles}
+    paths: dict[str, Any] = {handle: place for handle, place in places.items() if _is_file(place)}
     others = [handle for handle in dict.fromkeys(handles) if handle not in paths]
     if not others and said != UNSAID:
         raise ValueError(f"What is timed as it is has no options. Received: options beside {', '.join(handles)}")
@@ -230,7 +232,11 @@ def _is_file(path: Path) -> bool:
 
 def _place(model: "OpenedModel") -> Path:
     """Where a model's export is by default."""
-    return model.run.folder / EXPORT if model.run else Path(f"{Path(model.handle).stem}-{EXPORT}")
+    from keras_inception.handles.hub import is_of_hub
+
+    if model.run is not None and not is_of_hub(model.handle):
+        return model.run.folder / EXPORT
+    return Path(f"{Path(model.handle).stem}-{EXPORT}")
 
 
 def _calibration(model: "OpenedModel", asked: str, seed: int, modes: Sequence[str]) -> Any:

@@ -65,10 +65,11 @@ def evaluate(
         json: Print JSON instead of tables.
     """
     need_tensorflow()
+    from keras_inception.handles.hub import is_of_hub
     from keras_inception.handles.opening import kind_of
 
     handles = [model, *more]
-    if csv is None and all(kind_of(handle) == "run" for handle in handles):
+    if csv is None and all(kind_of(handle) == "run" and not is_of_hub(handle) for handle in handles):
         if ground_truth is not None:
             raise ValueError("--ground-truth is for other models than runs, or with --csv. Received: it beside runs")
         _check_plain(handles, said)

@@ -161,6 +161,16 @@ def show_files(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
     show_lines(("folder", folder))
 
 
+def show_upload(handle: str, sizes: Mapping[str, int]) -> None:
+    """Print what is to be uploaded, and where to."""
+    table = _table(("file", LEFT), ("size", RIGHT))
+    for path, size in sizes.items():
+        table.add_row(path, megabytes(size) if size >= 100_000 else f"{size:,} B")
+    table.add_row(f"{len(sizes)} files", megabytes(sum(sizes.values())))
+    _print(table)
+    show_lines(("to", handle))
+
+
 def show_proof(proof: "Proof") -> None:
     """Print how the exports compare with the trained network, and each limit that was passed."""
     table = proof.table()

@@ -39,3 +39,19 @@ def load(path: Path) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise ValueError(f"A .keras file must hold a model. Received: {path} with a {type(model).__name__}")
     return model
+
+
+def check_preprocessing(handle: str, model: keras.Model, said: str | None) -> None:
+    """Raises `ValueError` unless it is known what pixels need before a network: it is inside, or it was said."""
+    from keras_inception.preprocessing import PREPROCESSING, get_preprocessing
+    from keras_inception.tflite.network.flattening import flattened
+    from keras_inception.tflite.network.graph import scales_pixels
+
+    if said is None and not scales_pixels(flattened(model)):
+        raise ValueError(
+            "--preprocessing tells what pixels need before a network that has none inside: one of "
+            f"{', '.join(PREPROCESSING)}, or none where it takes pixels in 0..255 as they are. "
+            f"Received: {handle} without one"
+        )
+    if said not in (None, "none"):
+        get_preprocessing(str(said))

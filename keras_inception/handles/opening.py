@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import keras_inception as ki
+from keras_inception.handles.hub import is_preset, local, open_preset
 from keras_inception.handles.opened import KINDS, Kind, OpenedModel, check_names
 from keras_inception.labels import imagenet_classes
-from keras_inception.preprocessing import PREPROCESSING, get_preprocessing
+from keras_inception.preprocessing import get_preprocessing
 from keras_inception.tflite.pictures.fitting import Fitting
 from keras_inception.weights.catalogue import has_tag, list_weights
 from keras_inception.weights.fitting import IMAGENET
 
-HUB = "hf://"
 RUN_FILE, EXPORT_FILE = "config.json", "export.json"
 _SUFFIXES: dict[str, Kind] = {".keras": "keras", ".tflite": "tflite", ".onnx": "onnx"}
 _OPTIONS_OF: dict[str, tuple[Kind, ...]] = {  # which handles an option is for
@@ -77,8 +77,9 @@ def open_model(
 
     Args:
         handle: A run folder; the name of a network, the tag of released weights or a weights file; a `.keras` file of
-            anyone; the folder of an export; a `.tflite` or `.onnx` file of one; or `hf://USER/NAME`, which holds one
-            of these. Nothing that is inside a file is run.
+            anyone, or a folder that KerasHub's `from_preset` reads; the folder of an export; a `.tflite` or `.onnx`
+            file of one; or `hf://USER/NAME[@REVISION][/PATH]`, which holds one of these. Nothing that is inside a file
+            is run.
         weights: Of a network by name: `"imagenet"`, the tag of a released set or a weights file.
         options: Of a network: further arguments of its builder.
         labels: Text file with the name of a class in each line, or `"imagenet"`; None: what the model says, ImageNet's
@@ -124,9 +125,10 @@ def open_models(handles: Sequence[str | Path], **options: Any) -> Iterator[Opene
         ValueError: As in `open_model`; an option fits none of them.
     """
     wish = _Wish(**{name: value for name, value in options.items() if value is not None})
-    kinds = {str(handle): kind_of(str(handle)) for handle in handles}
+    places = {str(handle): local(str(handle)) for handle in handles}
+    kinds = {handle: kind_of(place) for handle, place in places.items()}
     _check_options(kinds, wish)
-    return (_OPENERS[kind](handle, wish) for handle, kind in kinds.items())
+    return (replace(_OPENERS[kind](places[handle], wish), handle=handle) for handle, kind in kinds.items())
 
 
 def kind_of(handle: str) -> Kind:
@@ -136,7 +138,7 @@ def kind_of(handle: str) -> Kind:
         FileNotFoundError: There is nothing at a path.
         ValueError: It is no name, or what is there is no model.
     """
-    path = Path(handle).expanduser()
+    path = Path(local(handle)).expanduser()
     if path.is_dir():
         return _kind_of_folder(path)
     if path.is_file():
@@ -167,6 +169,8 @@ def _kind_of_folder(path: Path) -> Kind:
         return "export"
     if (path / RUN_FILE).is_file() and (path / "class_names.txt").is_file():
         return "run"
+    if is_preset(path):
+        return "keras"
     if (path / "saved_model.pb").is_file():
         raise ValueError(f"A SavedModel is opened by the folder of its export. Received: {path}")
     if (path.parent / RUN_FILE).is_file() and path.name == "export":
@@ -239,22 +243,17 @@ def _open_network(handle: str, wish: _Wish) -> OpenedModel:
 
 
 def _open_keras(handle: str, wish: _Wish) -> OpenedModel:
-    from keras_inception.handles.keras_files import load
+    from keras_inception.handles.keras_files import check_preprocessing, load
     from keras_inception.tflite.network.deploying import check_deployable, predictions
-    from keras_inception.tflite.network.flattening import flattened
-    from keras_inception.tflite.network.graph import scales_pixels
 
     path = Path(handle).expanduser()
+    if path.is_dir():
+        opened = open_preset(handle, wish.preprocessing)
+        names = wish.class_names(opened.class_names, len(opened.class_names))
+        return replace(opened, class_names=names, fitting=wish.fitting(opened.fitting))
     model = load(path)
     check_deployable(model)
-    if wish.preprocessing is None and not scales_pixels(flattened(model)):
-        raise ValueError(
-            "--preprocessing tells what pixels need before a network that has none inside: one of "
-            f"{', '.join(PREPROCESSING)}, or none where it takes pixels in 0..255 as they are. "
-            f"Received: {handle} without one"
-        )
-    if wish.preprocessing not in (None, "none"):
-        get_preprocessing(str(wish.preprocessing))
+    check_preprocessing(handle, model, wish.preprocessing)
     shape = tuple(model.inputs[0].shape[1:])
     if len(shape) != 3 or None in shape:
         raise ValueError(f"A network must take pictures of one size, [height, width, channels]. Received: {shape}")
