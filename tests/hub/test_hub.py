@@ -247,7 +247,7 @@ def test_the_command_lists_then_pushes_then_opens(hub: Hub, run_folder: Path, co
     assert code == 0 and pushed["revision"] == hub.repositories["ada/three"].refs["main"]
     code, out, _ = command("card", "hf://ada/three")
     assert code == 0 and out.startswith("---\n") and "\n# three\n" in out
-    (picture,) = list(run_folder.parents[1].glob("private*/my_pictures/digit_0/000.png"))
+    picture = next(run_folder.parents[1].glob("private*/my_pictures/digit_0/000.png"))
     code, out, _ = command("predict", "hf://ada/three", picture, "--json")
     assert code == 0 and "digit_" in out
     assert_one_sentence(command("evaluate", "hf://ada/three"), "--data")  # the cache is not written to
