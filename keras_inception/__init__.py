@@ -18,6 +18,7 @@ from keras_inception import models as _models  # which registers the networks
 from keras_inception.registry import ModelEntry, create_model, get_entry, list_models, register
 
 if TYPE_CHECKING:
+    from keras_inception.end_points import embedding, features
     from keras_inception.finetune import unfreeze
     from keras_inception.graph import BlockRow, block_table, feature_pyramid
     from keras_inception.handles import open_model
@@ -44,7 +45,9 @@ _LAZY = {
     "Preprocessing": "keras_inception.preprocessing",
     "block_table": "keras_inception.graph",
     "decode_predictions": "keras_inception.labels",
+    "embedding": "keras_inception.end_points",
     "feature_pyramid": "keras_inception.graph",
+    "features": "keras_inception.end_points",
     "open_model": "keras_inception.handles",
     "preprocess_input": "keras_inception.preprocessing",
     "unfreeze": "keras_inception.finetune",
@@ -98,7 +101,9 @@ __all__ = [
     "block_table",
     "create_model",
     "decode_predictions",
+    "embedding",
     "feature_pyramid",
+    "features",
     "get_entry",
     "list_models",
     "open_model",
