@@ -23,7 +23,8 @@ from .files.modes import MODES, check_modes
 from .files.onnx import write_onnx
 from .files.rewriting import DYNAMIC_WEIGHTS
 from .files.saved_model import write_saved_model
-from .files.tracing import INPUT, OUTPUT, SIGNATURE, image_shape, trace
+from .files.tracing import INPUT, OUTPUTS, SIGNATURE, image_shape, trace
+from .files.unit_length import with_unit_length
 from .folder import (
     FORMAT,
     LEARNING,
@@ -36,15 +37,16 @@ from .folder import (
     described,
     strangers,
 )
-from .network.deploying import deploy
+from .network.deploying import EMBEDDING, Output, deploy, without_unit_length
 from .network.equalization import equalize_channels
 from .network.graph import scales_pixels
 from .network.pools import convolve_pools
 from .network.rounding import compensate_rounding
 from .pictures.fitting import Fitting
 from .pictures.pixels import calibration_images, collect
+from .proving.cosines import AnyYardstick, yardstick_for
 from .proving.limits import Limits
-from .proving.measuring import Yardstick, has_decisions
+from .proving.measuring import has_decisions
 from .proving.selective import quantize_selectively
 from .proving.verification import verify
 from .running.litert import opened
@@ -65,7 +67,7 @@ def export(
     interpolation: str = "bilinear",
     central_crop: float = 1.0,
     batch: int | None = 1,
-    output: Literal["probabilities", "logits"] = "probabilities",
+    output: Output = "probabilities",
     int8_probabilities: bool = False,
     about: About | None = None,
     proof: Iterable[Any] | None = None,
@@ -99,7 +101,9 @@ def export(
         interpolation: How `serve_encoded` and `Predictor` resize pictures: as in the training's pipeline.
         central_crop: Which share of the shorter side they keep.
         batch: Batch size of the TFLite files. GPU and NPU delegates want a fixed one; None accepts any.
-        output: Whether the files answer probabilities or logits.
+        output: What the files answer: probabilities, logits, or an embedding. That is named `embedding` in place of
+            `predictions`, float32 vectors of length 1 of what the classifier reads (see `keras_inception.embedding`),
+            and has neither labels nor thresholds; integer files bring them to that length in float.
         int8_probabilities: Whether the int8 file computes its last softmax or sigmoid in integers, in steps of 1/256,
             as it must for an NPU that knows no floats; else in float, which costs nothing on a CPU.
         about: What the .tflite files say of themselves: name, version, licence. Their metadata also holds the labels,
@@ -129,6 +133,8 @@ def export(
         raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
     if rounding not in ("compensated", "nearest"):
         raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
+    if output == EMBEDDING:
+        _refuse_classes({"class names": class_names, "thresholds": thresholds, "a learning file": learning})
     if batch is not None and batch < 1:
         raise ExportError(f"The batch is at least one image, or None for any number. Received: {batch}.")
     check_target(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
@@ -143,9 +149,9 @@ def export(
     if thresholds is not None and not has_decisions(twin):
         raise ExportError(f"Thresholds are for a network that ends in sigmoids. Received: {model.name} without.")
     job = _Job(
-        twin=twin,
+        twin=without_unit_length(twin) if output == EMBEDDING else twin,
         batch=batch,
-        class_names=check_class_names(class_names, classes),
+        class_names=[] if output == EMBEDDING else check_class_names(class_names, classes),
         thresholds=None if thresholds is None else check_thresholds(thresholds, classes),
         about=replace(about or About(), name=(about and about.name) or model.name),
         output=output,
@@ -156,26 +162,27 @@ def export(
     held = None if proof is None else collect(proof, shape)
     yardstick = None
     if selective and held is not None:
-        yardstick = Yardstick(
+        yardstick = yardstick_for(
             model,
             *held,
             limits or Limits(),
-            classes=classes,
+            answers=classes,
             preprocessing=raw,
             output=output,
             thresholds=job.thresholds,
         )
 
     with whole_folder(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers) as partial:
-        (partial / LABELS).write_text("".join(f"{name}\n" for name in job.class_names), "utf-8")
+        if output != EMBEDDING:
+            (partial / LABELS).write_text("".join(f"{name}\n" for name in job.class_names), "utf-8")
         rows = []
         if saved_model:
             with one_sentence("SavedModel"), quiet():
-                write_saved_model(twin, partial / SAVED_MODEL, fitting)
+                write_saved_model(twin, partial / SAVED_MODEL, fitting, OUTPUTS[output])
             rows.append(described(partial, SAVED_MODEL, SAVED_MODEL))
         if onnx:
             with one_sentence("ONNX"), quiet():
-                write_onnx(twin, partial / "model.onnx", job.class_names)
+                write_onnx(twin, partial / "model.onnx", job.class_names, OUTPUTS[output])
             rows.append(described(partial, "model.onnx", ONNX))
         rows += [_write_mode(job, partial, mode, yardstick if mode == "int8" else None) for mode in chosen]
         if learning is not None:
@@ -206,20 +213,19 @@ class _Job:
     class_names: Sequence[str]
     thresholds: Sequence[float] | None
     about: About
-    output: Literal["probabilities", "logits"]
+    output: Output
     calibration: np.ndarray | None
     compensated: bool
     float_probabilities: bool
 
 
-def _write_mode(job: _Job, folder: Path, mode: str, yardstick: Yardstick | None) -> dict[str, Any]:
+def _write_mode(job: _Job, folder: Path, mode: str, yardstick: AnyYardstick | None) -> dict[str, Any]:
     """Writes the TFLite file of a mode; with a yardstick, layers that cost too much stay float."""
     network = _for_integers(job, mode) if MODES[mode].rounded else job.twin
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
-        content = convert(
-            trace(network, mode, job.batch), mode, job.calibration, float_probabilities=job.float_probabilities
-        )
+        traced = trace(network, mode, job.batch, OUTPUTS[job.output])
+        content = convert(traced, mode, job.calibration, float_probabilities=job.float_probabilities)
     if yardstick is not None:
         content, details = _selected(job, network, content, yardstick)
     return _write_file(folder, mode, content, job) | details
@@ -237,7 +243,7 @@ def _for_integers(job: _Job, mode: str) -> keras.Model:
     return network
 
 
-def _selected(job: _Job, rounded: keras.Model, content: bytes, yardstick: Yardstick) -> tuple[bytes, dict[str, Any]]:
+def _selected(job: _Job, rounded: keras.Model, content: bytes, yardstick: AnyYardstick) -> tuple[bytes, dict[str, Any]]:
     """The int8 file as it is where it keeps the limits, else one with float layers, and what export.json says of it."""
 
     def acceptable(file: Any) -> bool:
@@ -246,7 +252,7 @@ def _selected(job: _Job, rounded: keras.Model, content: bytes, yardstick: Yardst
     if job.calibration is None or acceptable(opened(content)):
         return content, {"float_layers": []}
     with one_sentence("int8"), quiet():
-        float_file = convert(trace(rounded, "float32", job.batch), "float32", None)
+        float_file = convert(trace(rounded, "float32", job.batch, OUTPUTS[job.output]), "float32", None)
     names = [layer.name for layer in job.twin.layers]
     chosen = quantize_selectively(float_file, job.calibration, acceptable, layer_names=names)
     return chosen.content, {"float_layers": list(chosen.float_layers)}
@@ -254,6 +260,8 @@ def _selected(job: _Job, rounded: keras.Model, content: bytes, yardstick: Yardst
 
 def _write_file(folder: Path, mode: str, content: bytes, job: _Job | None = None) -> dict[str, Any]:
     """Writes a TFLite file, with metadata where it is of a job, and returns its row in the manifest."""
+    if job is not None and job.output == EMBEDDING:
+        content = with_unit_length(content)
     found = operators(content)
     if custom := custom_operators(found):
         raise ExportError(f"Files must hold TFLite's builtin operators only. Received: {', '.join(custom)}.")
@@ -287,14 +295,19 @@ def _manifest_of(job: _Job) -> dict[str, Any]:
             "channels": {1: "grey", 3: "rgb"}.get(shape[-1], str(shape[-1])),
         },
         "output": {
-            "name": OUTPUT,
+            "name": OUTPUTS[job.output],
             "dtype": "float32",
-            "classes": len(job.class_names),
+            "features" if job.output == EMBEDDING else "classes": int(job.twin.output_shape[-1]),
             "kind": job.output,
             **({} if job.thresholds is None else {"thresholds": job.thresholds}),
         },
         "calibration_images": 0 if job.calibration is None else len(job.calibration),
     }
+
+
+def _refuse_classes(given: dict[str, Any]) -> None:
+    if wrong := [what for what, value in given.items() if value is not None]:
+        raise ExportError(f"An embedding tells no classes, and none can be named for it. Received: {', '.join(wrong)}.")
 
 
 def _prove(model: keras.Model, folder: Path, held: tuple[np.ndarray, np.ndarray | None], limits: Limits | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import ExportError
 from .files.metadata import LABELS, check_text
+from .network.deploying import EMBEDDING, Output
 from .pictures.fitting import Fitting
 
 MANIFEST = "export.json"
@@ -33,7 +34,7 @@ class Export:
     Attributes:
         folder: The folder.
         manifest: The content of export.json.
-        class_names: The content of labels.txt.
+        class_names: The content of labels.txt; empty for an embedding.
     """
 
     folder: Path
@@ -53,8 +54,9 @@ class Export:
             raise FileNotFoundError(f"An export is a folder with {MANIFEST}. Received: {folder} without one.")
         try:
             manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-            names = tuple((folder / LABELS).read_text("utf-8").splitlines())
-            classes = manifest["output"]["classes"]
+            is_embedding = manifest["output"]["kind"] == EMBEDDING
+            labels = "" if is_embedding else (folder / LABELS).read_text("utf-8")
+            names, classes = tuple(labels.splitlines()), 0 if is_embedding else manifest["output"]["classes"]
             _check(manifest)
         except (OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError, ExportError) as error:
             raise ExportError(f"{MANIFEST} and {LABELS} must be as export wrote them. Received: {folder}.") from error
@@ -91,6 +93,17 @@ class Export:
         """Height, width and channels of the images."""
         height, width, channels = self.manifest["input"]["shape"][1:]
         return height, width, channels
+
+    @property
+    def output(self) -> Output:
+        """What the files answer: `"probabilities"`, `"logits"` or an `"embedding"`."""
+        kind: Output = self.manifest["output"]["kind"]
+        return kind
+
+    @property
+    def answers(self) -> int:
+        """How many numbers an answer has: classes, or features of an embedding."""
+        return int(self.manifest["output"]["features" if self.output == EMBEDDING else "classes"])
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:
@@ -140,6 +153,8 @@ def _check(manifest: dict[str, Any]) -> None:
     texts = [manifest["output"]["kind"], manifest["preprocessing"] or "", *(row["sha256"] for row in rows)]
     texts += [row[name] for row in rows for name in ("mode", "file")]
     numbers = [batch or 1, *sides, *(row["size"] for row in rows)]
+    if manifest["output"]["kind"] == EMBEDDING:
+        numbers.append(manifest["output"]["features"])
     if len(sides) != 3 or not all(type(number) is int and number > 0 for number in numbers):
         raise ValueError
     if not all(isinstance(text, str) and "\0" not in text for text in texts):

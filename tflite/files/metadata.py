@@ -11,10 +11,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import ExportError
+from ..network.deploying import EMBEDDING, Output
 from .flatbuffer import SEAL, sealed, with_buffers
+from .tracing import OUTPUTS
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -23,6 +25,11 @@ _IDENTIFIER = b"M001"
 # Score calibration is scale / (1 + e ** -(slope * g(x) + offset)) of a score above min_score, else a default of 0. Of
 # these three, with the inverse of the logistic function as g, it is the score itself.
 _UNCHANGED = "1,1,0,"
+_ANSWERS = {
+    "probabilities": "The probability of each class.",
+    "logits": "The logit of each class.",
+    EMBEDDING: "A vector of length 1; the inner product with another picture's is their cosine similarity.",
+}
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip knows: equal content, equal bytes
 
 
@@ -66,7 +73,7 @@ def with_metadata(
     *,
     class_names: Sequence[str],
     image_shape: tuple[int, int, int],
-    output: Literal["probabilities", "logits"] = "probabilities",
+    output: Output = "probabilities",
     thresholds: Sequence[float] | None = None,
 ) -> bytes:
     """Returns a TFLite file with metadata and labels inside, sealed by a hash of it all.
@@ -74,12 +81,12 @@ def with_metadata(
     Args:
         content: A file with one image input of raw pixels 0..255 and one output, without metadata.
         about: What the file says of itself.
-        class_names: Names of the classes, one line each.
+        class_names: Names of the classes, one line each; none of an embedding.
         image_shape: Height, width and channels.
         output: What the file answers.
         thresholds: What the probability of each class exceeds where it is found; None: the likeliest class is.
     """
-    texts = {LABELS: "".join(f"{name}\n" for name in class_names)}
+    texts = {LABELS: "".join(f"{name}\n" for name in class_names)} if output != EMBEDDING else {}
     if thresholds is not None:
         # No line end at the end: mediapipe would take an empty line for one more class.
         texts[SCORES] = "\n".join(f"{_UNCHANGED}{threshold:.9g}" for threshold in thresholds)
@@ -172,10 +179,10 @@ def _metadata(
     })  # fmt: skip
     labels = _Table(5, {0: LABELS, 1: "Names of the classes, one a line.", 2: _Byte(2)})  # TENSOR_AXIS_LABELS
     answer: dict[int, Any] = {
-        0: "predictions",
-        1: "The probability of each class." if output == "probabilities" else "The logit of each class.",
+        0: OUTPUTS[output],
+        1: _ANSWERS[output],
         3: _Table(3, {0: _Byte(1), 1: _Table(0, {})}),  # FeatureProperties
-        6: [labels],
+        **({} if output == EMBEDDING else {6: [labels]}),
     }
     if thresholds is not None:
         scores = "Of each class scale, slope, offset and the score that it must exceed."

@@ -15,10 +15,10 @@ CLASS_NAMES = "class_names"
 _OPSET = 17  # the newest that Android's and Windows' runtimes of the last years know
 
 
-def write_onnx(twin: keras.Model, path: Path, class_names: Sequence[str]) -> None:
-    """Writes an ONNX file that takes `images`, uint8 [n, h, w, c], and answers `predictions`.
+def write_onnx(twin: keras.Model, path: Path, class_names: Sequence[str], output: str = OUTPUT) -> None:
+    """Writes an ONNX file that takes `images`, uint8 [n, h, w, c], and answers `predictions`, or what `output` says.
 
-    The class names are in its metadata, under `class_names`, one a line.
+    The class names, where there are any, are in its metadata, under `class_names`, one a line.
 
     Raises:
         ExportError: tf2onnx is not installed.
@@ -36,9 +36,10 @@ def write_onnx(twin: keras.Model, path: Path, class_names: Sequence[str]) -> Non
     network = constant_weights(twin)
     specs = [tf.TensorSpec((None, *image_shape(twin)), tf.uint8, name=INPUT)]
     function = tf.function(
-        lambda images: {OUTPUT: network(tf.cast(images, tf.float32))}, input_signature=specs, autograph=False
+        lambda images: {output: network(tf.cast(images, tf.float32))}, input_signature=specs, autograph=False
     )
     proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=_OPSET)
-    onnx.helper.set_model_props(proto, {CLASS_NAMES: "\n".join(class_names)})
+    if class_names:
+        onnx.helper.set_model_props(proto, {CLASS_NAMES: "\n".join(class_names)})
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())

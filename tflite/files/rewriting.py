@@ -71,7 +71,7 @@ def with_quick_relus(content: bytes) -> bytes:
                 continue
             source, result = (graph.tensors[index] for index in (operator.inputs[0], operator.outputs[0]))
             if {source.type, result.type} == {schema.TensorType.INT8} and list(result.quantization.zeroPoint) == [-128]:
-                operator.opcodeIndex = _code(model, schema.BuiltinOperator.QUANTIZE, 2)
+                operator.opcodeIndex = operator_code(model, schema.BuiltinOperator.QUANTIZE, 2)
                 operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
                 operator.builtinOptions = schema.QuantizeOptionsT()
     return write(model)
@@ -143,7 +143,7 @@ def _halve(model: Any, graph: Any, index: int, weights: np.ndarray, unpacking: l
     tensor.name, tensor.type = tensor.name + b"/float16", schema.TensorType.FLOAT16
     tensor.buffer = _add_buffer(model, weights.astype(np.float16))
     operator.inputs, operator.outputs = [index], [len(graph.tensors)]
-    operator.opcodeIndex = _code(model, schema.BuiltinOperator.DEQUANTIZE, 3)
+    operator.opcodeIndex = operator_code(model, schema.BuiltinOperator.DEQUANTIZE, 3)
     operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
     operator.builtinOptions = schema.DequantizeOptionsT()
     graph.tensors.append(unpacked)
@@ -160,7 +160,7 @@ def _add_buffer(model: Any, values: np.ndarray) -> int:
     return len(model.buffers) - 1
 
 
-def _code(model: Any, kind: int, version: int) -> int:
+def operator_code(model: Any, kind: int, version: int) -> int:
     """The index of an operator's code, which is added where the file has none."""
     from ai_edge_litert import schema_py_generated as schema
 

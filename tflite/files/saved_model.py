@@ -13,7 +13,7 @@ from .tracing import INPUT, OUTPUT, SIGNATURE, image_shape
 ENCODED_SIGNATURE = "serve_encoded"
 
 
-def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting) -> None:
+def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting, output: str = OUTPUT) -> None:
     """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
 
     Files are prepared as evaluation prepares them: see `keras_inception.tflite.pictures.fitting.fit`.
@@ -22,13 +22,14 @@ def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting) -> None
         twin: A model that `deploy` returned.
         folder: Where to write.
         fitting: How files are made to fit.
+        output: What the answer is called.
     """
     import tensorflow as tf
 
     height, width, channels = image_shape(twin)
 
     def from_pixels(images: Any) -> dict[str, Any]:
-        return {OUTPUT: twin(tf.cast(images, tf.float32), training=False)}
+        return {output: twin(tf.cast(images, tf.float32), training=False)}
 
     def decoded(content: Any) -> Any:
         return decode(content, (height, width, channels), fitting)

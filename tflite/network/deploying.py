@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import keras
 
-from keras_inception import preprocess_input
+from keras_inception import embedding, preprocess_input
 
 from ..errors import ExportError
 from .flattening import flattened
@@ -14,13 +14,15 @@ from .folding import foldable, folded_weights
 from .graph import copied, maker, recreated, scales_pixels
 
 PREDICTIONS = "predictions"
+EMBEDDING: Final = "embedding"
+Output: TypeAlias = Literal["probabilities", "logits", "embedding"]
 
 
 def deploy(
     model: keras.Model,
     *,
     preprocessing: str | None = None,
-    output: Literal["probabilities", "logits"] = "probabilities",
+    output: Output = "probabilities",
     fold: bool = False,
 ) -> keras.Model:
     """Returns the float32 twin of a trained model, with the classifier as its only output.
@@ -33,7 +35,8 @@ def deploy(
         model: Functional or Sequential Keras model, channels last, of any dtype policy.
         preprocessing: Name of a preprocessing (as in `keras_inception.preprocess_input`) to put in front, for a model
             that was built without `include_preprocessing`. The twin then takes pixels 0..255.
-        output: `"logits"` leaves the final softmax out.
+        output: `"logits"` leaves the final softmax out; `"embedding"` answers what the classifier reads, or a network
+            without one its pooled features, as vectors of length 1 (see `keras_inception.embedding`).
         fold: Whether batch normalisations are folded into the convolutions before them, which changes the results by
             rounding alone.
 
@@ -51,7 +54,9 @@ def deploy(
             "A model with preprocessing inside takes raw pixels: leave the name out. "
             f"Received: preprocessing={preprocessing!r} for {model.name}."
         )
-    trunk = keras.Model(flat.inputs[0], _classifier(flat.outputs[_place(model)], output), name=model.name)
+    answer = flat.outputs[_place(model)]
+    answer = _embedding(flat.inputs[0], answer) if output == EMBEDDING else _classifier(answer, output)
+    trunk = keras.Model(flat.inputs[0], answer, name=model.name)
     if len(trunk.output_shape) != 2:
         raise ExportError(
             "The model must answer [n, classes] or [n, features]: without a top, build it with pooling. "
@@ -95,12 +100,27 @@ def _place(model: keras.Model) -> int:
     raise ExportError(f"One of several outputs must be named {PREDICTIONS!r}. Received: {names}.")
 
 
+def without_unit_length(twin: keras.Model) -> keras.Model:
+    """A twin that answers an embedding, up to the vectors that are brought to length 1."""
+    return keras.Model(twin.inputs[0], maker(twin.outputs[0])[1], name=twin.name)
+
+
+def _embedding(pixels: Any, tensor: Any) -> Any:
+    """What the classifier that ends in a tensor reads, of length 1."""
+    try:
+        vectors = embedding(keras.Model(pixels, tensor)).outputs[0]
+    except ValueError as error:
+        raise ExportError(str(error)) from None
+    is_unit = isinstance(maker(vectors)[0], keras.layers.UnitNormalization)
+    return vectors if is_unit else keras.layers.UnitNormalization(name="unit_length", dtype="float32")(vectors)
+
+
 def _classifier(tensor: Any, output: str) -> Any:
     """The symbolic output itself, or what its softmax is computed from."""
     if output == "probabilities":
         return tensor
     if output != "logits":
-        raise ExportError(f"The output must be 'probabilities' or 'logits'. Received: {output!r}.")
+        raise ExportError(f"The output must be 'probabilities', 'logits' or 'embedding'. Received: {output!r}.")
     last, logits = maker(tensor)
     is_softmax = isinstance(last, keras.layers.Softmax) or (
         isinstance(last, keras.layers.Activation) and last.activation is keras.activations.softmax

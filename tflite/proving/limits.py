@@ -32,6 +32,9 @@ class Limits:
         accuracy_loss: Largest accuracy that a file may lose, as a share of the labelled images, or of such decisions.
         label_agreement: Smallest share of such decisions in which a float file or the SavedModel agrees.
         precision_loss: Largest mean average precision that a file may lose where classes have thresholds.
+        cosine: Of files that answer an embedding, in place of agreement and accuracy: smallest cosine of an image's
+            vector with the network's, in float files and the SavedModel.
+        quantized_cosine: Likewise in dynamic, int8 and int16x8 files.
     """
 
     difference: float | None = 1e-4
@@ -41,6 +44,8 @@ class Limits:
     accuracy_loss: float | None = 0.02
     label_agreement: float | None = 0.999
     precision_loss: float | None = 0.02
+    cosine: float | None = 0.999
+    quantized_cosine: float | None = 0.98
 
     def __post_init__(self) -> None:
         if self.agreement is not None and not 0 <= self.agreement <= 1:
@@ -51,6 +56,14 @@ class Limits:
             raise ExportError(f"The agreement on labels is a share of them, 0 to 1. Received: {self.label_agreement}.")
         if self.precision_loss is not None and not -1 <= self.precision_loss <= 1:
             raise ExportError(f"The loss of precision is a share, 1 at most. Received: {self.precision_loss}.")
+
+        for cosine in (self.cosine, self.quantized_cosine):
+            if cosine is not None and not -1 <= cosine <= 1:
+                raise ExportError(f"A cosine is a number from -1 to 1. Received: {cosine}.")
+
+    def cosine_of(self, mode: str) -> float | None:
+        """The limit on the smallest cosine that holds for a row."""
+        return self.cosine if mode in (*_EXACT, "float16", KERAS) else self.quantized_cosine
 
     def agreement_of(self, mode: str, *, by_label: bool = False) -> float | None:
         """The limit on agreement that holds for a row, where decisions count one by one or not."""
@@ -92,6 +105,9 @@ class Row:
         float_operators: TFLite operators that compute in float and how often each occurs.
         mean_average_precision: Where classes have thresholds; of the labels, or of what the twin finds where labels are
             unknown.
+        cosine: Of an embedding, in place of agreement and accuracy: mean over the images of the cosine of its vector
+            and the twin's.
+        smallest_cosine: The smallest of them.
     """
 
     mode: str
@@ -99,8 +115,8 @@ class Row:
     precision: str
     size: int
     difference: float
-    agreement: float
-    top5_agreement: float
+    agreement: float | None
+    top5_agreement: float | None
     accuracy: float | None
     latency_ms: float
     latency_low_ms: float
@@ -112,6 +128,8 @@ class Row:
     gpu_blockers: tuple[str, ...] = ()
     float_operators: dict[str, int] = field(default_factory=dict)
     mean_average_precision: float | None = None
+    cosine: float | None = None
+    smallest_cosine: float | None = None
 
     @property
     def delegates(self) -> tuple[str, ...]:
@@ -158,27 +176,33 @@ class Proof:
 
         threads = max((row.threads for row in self.rows), default=cores())
         table = Table(title=f"{self.images} images, {threads} thread{'s' if threads > 1 else ''}, one image a call")
-        by_label = any(row.mean_average_precision is not None for row in self.rows)
-        for heading in (
-            "file",
-            "size",
-            *["mAP"] * by_label,
-            "accuracy",
-            "agreement",
-            "difference",
-            "latency",
-            "whole on",
-        ):
+        cells: dict[str, list[str]] = {
+            "file": [row.file or f"Keras ({row.precision})" for row in self.rows],
+            "size": [f"{row.size / 1e6:.2f} MB" for row in self.rows],
+            "mAP": [_share(row.mean_average_precision) for row in self.rows],
+            "accuracy": [_share(row.accuracy) for row in self.rows],
+            "agreement": [_share(row.agreement) for row in self.rows],
+            "cosine": [_cosine(row.cosine) for row in self.rows],
+            "smallest": [_cosine(row.smallest_cosine) for row in self.rows],
+            "difference": [f"{row.difference:.1e}" for row in self.rows],
+            "latency": [f"{row.latency_ms:.2f} ms" for row in self.rows],
+            "whole on": [" ".join(row.delegates) for row in self.rows],
+        }
+        is_embedding = any(row.cosine is not None for row in self.rows)
+        left_out = {"accuracy", "agreement"} if is_embedding else {"cosine", "smallest"}
+        if not any(row.mean_average_precision is not None for row in self.rows):
+            left_out.add("mAP")
+        shown = {heading: column for heading, column in cells.items() if heading not in left_out}
+        for heading in shown:
             table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
-        for row in self.rows:
-            table.add_row(
-                row.file or f"Keras ({row.precision})",
-                f"{row.size / 1e6:.2f} MB",
-                *([f"{row.mean_average_precision:.2%}"] if by_label else []),
-                "–" if row.accuracy is None else f"{row.accuracy:.2%}",
-                f"{row.agreement:.2%}",
-                f"{row.difference:.1e}",
-                f"{row.latency_ms:.2f} ms",
-                " ".join(row.delegates),
-            )
+        for row in zip(*shown.values(), strict=True):
+            table.add_row(*row)
         return table
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
+
+
+def _cosine(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from keras_inception import preprocess_input
 
 from ..errors import ExportError, quiet
-from ..network.deploying import deploy, predictions
+from ..network.deploying import Output, deploy, predictions
 from ..network.graph import maker
 from ..running.timing import compiled
 from .limits import Limits
@@ -32,10 +32,12 @@ class Likeness:
     """What a file's answers have in common with those of the float32 twin; `Row` explains each."""
 
     difference: float
-    agreement: float
-    top5_agreement: float
-    accuracy: float | None
+    agreement: float | None = None
+    top5_agreement: float | None = None
+    accuracy: float | None = None
     mean_average_precision: float | None = None
+    cosine: float | None = None
+    smallest_cosine: float | None = None
 
 
 class Yardstick:
@@ -68,7 +70,7 @@ class Yardstick:
         *,
         classes: int,
         preprocessing: str | None,
-        output: Literal["probabilities", "logits"],
+        output: Output,
         thresholds: Sequence[float] | None = None,
     ) -> None:
         self.images, self.labels, self.limits = images, labels, limits
@@ -85,9 +87,9 @@ class Yardstick:
             _check_labels(labels, classes, decisions=self._threshold is not None)
         twin = compiled(network)
         # A model as it is answers probabilities; of logits there is no more to compare than its twin's.
-        self.given = twin if output == "logits" else _as_it_is(model, preprocessing)
+        self.given = twin if output == "logits" else as_it_is(model, preprocessing)
         with quiet():
-            self.reference = self._answers(twin)
+            self.reference = answers_of(twin, images)
         if self.by_label:
             self._there = self._labels_there(labels)
         self.own = self.likeness(self.given)
@@ -95,7 +97,7 @@ class Yardstick:
     def likeness(self, call: Callable[[np.ndarray], Any]) -> Likeness:
         """Compares a file, as a function of pixels, with the twin."""
         with quiet():
-            answer = self._answers(call)
+            answer = answers_of(call, self.images)
         if self.by_label:
             return self._likeness_by_label(answer)
         first, expected = answer.argmax(1), self.reference.argmax(1)
@@ -153,7 +155,7 @@ class Yardstick:
         if limit is not None and not found.difference <= limit:
             sentences.append(f"{who} must differ by {limit:g} at most. Received: {found.difference:.3g}.")
         agreement = limits.agreement_of(mode, by_label=self.by_label)
-        if agreement is not None and not found.agreement >= agreement:
+        if agreement is not None and not (found.agreement or 0) >= agreement:
             what = "decisions, a label of an image each" if self.by_label else "images"
             sentences.append(f"{who} must agree on {agreement:.1%} of the {what}. Received: {found.agreement:.2%}.")
         if self.by_label and limits.precision_loss is not None:
@@ -167,9 +169,10 @@ class Yardstick:
                 sentences.append(f"{who} must lose {limits.accuracy_loss:.1%} accuracy at most. Received: {loss:.2%}.")
         return sentences
 
-    def _answers(self, call: Callable[[np.ndarray], Any]) -> np.ndarray:
-        starts = range(0, len(self.images), _BATCH)
-        return np.concatenate([call(self.images[start : start + _BATCH]) for start in starts])
+
+def answers_of(call: Callable[[np.ndarray], Any], images: np.ndarray) -> np.ndarray:
+    """What a file, as a function of pixels, answers to images, a few at a time."""
+    return np.concatenate([call(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)])
 
 
 def mean_average_precision(scores: np.ndarray, there: np.ndarray) -> float:
@@ -231,7 +234,7 @@ def precision_of(model: keras.Model) -> str:
     return next((kind for kind in ("float16", "bfloat16") if kind in kinds), "float32")
 
 
-def _as_it_is(model: keras.Model, preprocessing: str | None) -> Callable[[np.ndarray], np.ndarray]:
+def as_it_is(model: keras.Model, preprocessing: str | None) -> Callable[[np.ndarray], np.ndarray]:
     """The Keras model itself as a function of pixels, whatever it was trained in."""
     function = compiled(model)
 

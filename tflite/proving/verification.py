@@ -24,8 +24,9 @@ from ..pictures.pixels import collect
 from ..running.litert import LiteRTModel, cores
 from ..running.others import open_onnx, open_saved_model
 from ..running.timing import interleaved
+from .cosines import yardstick_for
 from .limits import KERAS, Limits, Proof, Row
-from .measuring import Yardstick, precision_of
+from .measuring import precision_of
 
 
 def verify(
@@ -56,8 +57,8 @@ def verify(
 
     Raises:
         FileNotFoundError: There is no export in the folder.
-        ExportError: There are no images, they have another size, the model has other classes than the export, or the
-            folder cannot be written.
+        ExportError: There are no images, they have another size, the model has other classes or features than the
+            export, or the folder cannot be written.
     """
     if runs < 1:
         raise ExportError(f"Latency is measured in at least one run. Received: {runs}.")
@@ -65,14 +66,14 @@ def verify(
     opened = Export.open(folder)
     _check_writable(opened.folder)
     images, labels = collect(batches, opened.input_shape)
-    yardstick = Yardstick(
+    yardstick = yardstick_for(
         model,
         images,
         labels,
         limits,
-        classes=len(opened.class_names),
+        answers=opened.answers,
         preprocessing=opened.outer_preprocessing,
-        output=opened.manifest["output"]["kind"],
+        output=opened.output,
         thresholds=opened.thresholds,
     )
     calls: dict[str, Callable[[np.ndarray], Any]] = {KERAS: yardstick.given}

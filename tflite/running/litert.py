@@ -1,4 +1,4 @@
-"""Exported files, opened as an app opens them: by signature name, pixels in, probabilities out."""
+"""Exported files, opened as an app opens them: by signature name, pixels in, probabilities or an embedding out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ExportError, first_line, quiet
 from ..files.flatbuffer import check_flatbuffer
-from ..files.tracing import INPUT, OUTPUT, SIGNATURE
+from ..files.tracing import ANSWERS, INPUT, SIGNATURE, output_named
 from ..pictures.pixels import check_values
 from ..pictures.pixels import pixels as as_pixels
 
@@ -25,11 +25,12 @@ class LiteRTModel:
     Args:
         path: The file.
         threads: Threads of the interpreter; None: as many as there are cores.
-        signature: Which of the file's functions, from `images` to `predictions`.
+        signature: Which of the file's functions, from `images` to `predictions` or `embedding`.
         content: The file's bytes, where they have been read and checked already.
 
     Attributes:
         input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
+        output: What the answer is called.
         classes: Length of the answer for one image.
 
     Raises:
@@ -62,18 +63,19 @@ class LiteRTModel:
                 f"Received: {self.path} ({first_line(error)})."
             ) from error
         names = self._signatures[signature]
-        if INPUT not in names["inputs"] or OUTPUT not in names["outputs"]:
+        output = output_named(names["outputs"])
+        if INPUT not in names["inputs"] or output is None:
             raise ExportError(
-                f"The signature must map {INPUT!r} to {OUTPUT!r}. Received: {self.path} with {names['inputs']} to "
+                f"The signature must map {INPUT!r} to {ANSWERS}. Received: {self.path} with {names['inputs']} to "
                 f"{names['outputs']}."
             )
-        shapes = tuple(details["shape_signature"]), tuple(answers[OUTPUT]["shape"])
+        shapes = tuple(details["shape_signature"]), tuple(answers[output]["shape"])
         if [len(shape) for shape in shapes] != [4, 2]:
             raise ExportError(
                 f"The signature must map [n, height, width, channels] to [n, classes]. Received: {self.path} with "
                 f"{shapes[0]} to {shapes[1]}."
             )
-        self._dtype = details["dtype"]
+        self.output, self._dtype = output, details["dtype"]
         self.input_shape: tuple[int | None, ...] = tuple(None if size == -1 else int(size) for size in shapes[0])
         self.classes = int(shapes[1][1])
 
@@ -105,7 +107,7 @@ class LiteRTModel:
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         try:
-            answer: np.ndarray = self._runner(**{INPUT: batch})[OUTPUT]
+            answer: np.ndarray = self._runner(**{INPUT: batch})[self.output]
         except (ValueError, RuntimeError) as error:
             raise ExportError(
                 f"A .tflite file must be one that LiteRT can run. Received: {self.path} ({first_line(error)})."

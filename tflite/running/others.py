@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ExportError, first_line
 from ..files.onnx import CLASS_NAMES
-from ..files.tracing import INPUT, OUTPUT, SIGNATURE
+from ..files.tracing import ANSWERS, INPUT, OUTPUT, SIGNATURE, output_named
 from .litert import cores
 
 
@@ -25,6 +25,7 @@ class Opened:
         keep: Whose weights the function needs: they live as long as the object does.
         class_names: Names of the classes, where the file holds them.
         classes: Length of the answer for one image; 0 where the file does not say.
+        output: What the answer is called.
     """
 
     run: Callable[[Any], np.ndarray]
@@ -32,6 +33,7 @@ class Opened:
     keep: Any
     class_names: tuple[str, ...] | None = None
     classes: int = 0
+    output: str = OUTPUT
 
     def __call__(self, images: Any) -> np.ndarray:
         """What the file answers to a batch of pixels."""
@@ -61,23 +63,23 @@ def open_onnx(path: str | Path, *, threads: int | None = None) -> Opened:
         raise ExportError(f"An ONNX file must be whole. Received: {path} ({first_line(error)}).") from error
 
     inputs = {value.name: value for value in session.get_inputs()}
-    _check_names("An ONNX file", path, inputs, [value.name for value in session.get_outputs()])
+    output = _check_names("An ONNX file", path, inputs, [value.name for value in session.get_outputs()])
     if inputs[INPUT].type != "tensor(uint8)":
         raise ExportError(f"An ONNX file must take uint8 pixels. Received: {path}, which takes {inputs[INPUT].type}.")
 
     def run(images: np.ndarray) -> np.ndarray:
-        answer: np.ndarray = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images, np.uint8)})[0]
+        answer: np.ndarray = session.run([output], {INPUT: np.ascontiguousarray(images, np.uint8)})[0]
         return answer
 
     shape = tuple(size if isinstance(size, int) else None for size in inputs[INPUT].shape[1:])
-    answers = next(value.shape for value in session.get_outputs() if value.name == OUTPUT)
+    answers = next(value.shape for value in session.get_outputs() if value.name == output)
     if len(shape) != 3 or len(answers) != 2 or not isinstance(answers[1], int):
         raise ExportError(
             "An ONNX file must map [n, height, width, channels] to [n, classes]. "
             f"Received: {path} with {inputs[INPUT].shape} to {answers}."
         )
     names = session.get_modelmeta().custom_metadata_map.get(CLASS_NAMES)
-    return Opened(run, shape, session, None if names is None else tuple(names.split("\n")), answers[1])
+    return Opened(run, shape, session, None if names is None else tuple(names.split("\n")), answers[1], output)
 
 
 def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:
@@ -103,22 +105,24 @@ def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:
         raise ExportError(f"A SavedModel must be whole. Received: {folder} ({first_line(error)}).") from error
 
     inputs, outputs = function.structured_input_signature[1], function.structured_outputs
-    _check_names("A SavedModel", folder, inputs, outputs)
+    output = _check_names("A SavedModel", folder, inputs, outputs)
     if inputs[INPUT].dtype != tf.uint8:
         raise ExportError(
             f"A SavedModel must take uint8 pixels. Received: {folder}, which takes {inputs[INPUT].dtype.name}."
         )
 
     def run(images: Any) -> np.ndarray:
-        return function(**{INPUT: tf.constant(images)})[OUTPUT].numpy()
+        return function(**{INPUT: tf.constant(images)})[output].numpy()
 
     shape = inputs[INPUT].shape
-    return Opened(run, tuple(shape[1:]) if shape.rank else (None, None, None), loaded)
+    return Opened(run, tuple(shape[1:]) if shape.rank else (None, None, None), loaded, output=output)
 
 
-def _check_names(what: str, path: str | Path, inputs: Iterable[str], outputs: Iterable[str]) -> None:
-    if {*inputs} != {INPUT} or OUTPUT not in {*outputs}:
+def _check_names(what: str, path: str | Path, inputs: Iterable[str], outputs: Collection[str]) -> str:
+    output = output_named(outputs)
+    if {*inputs} != {INPUT} or output is None:
         raise ExportError(
-            f"{what} must map {INPUT!r} to {OUTPUT!r}, as export writes it. Received: {path} with "
+            f"{what} must map {INPUT!r} to {ANSWERS}, as export writes it. Received: {path} with "
             f"{', '.join(map(str, inputs))} to {', '.join(map(str, outputs))}."
         )
+    return output

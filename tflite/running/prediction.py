@@ -1,9 +1,10 @@
-"""The fast way from pictures to named classes in Python."""
+"""The fast way from pictures to named classes, or to vectors, in Python."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,9 +15,9 @@ import numpy as np
 from ..errors import ExportError
 from ..files.metadata import labels_of, thresholds_of
 from ..files.modes import MODES
-from ..files.tracing import OUTPUT, image_shape, trace
+from ..files.tracing import OUTPUT, OUTPUTS, image_shape, trace
 from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names, check_thresholds
-from ..network.deploying import deploy
+from ..network.deploying import EMBEDDING, Output, deploy
 from ..pictures.fitting import Fitting, decode, fit
 from ..pictures.pixels import check_values
 from .litert import LiteRTModel
@@ -87,6 +88,7 @@ class Predictor:
         >>> predict("daisy.jpg").label
         'daisy'
         >>> [prediction.top(3) for prediction in predict.batch(Path("photos").glob("*.jpg"))]
+        >>> vectors = Predictor(model).embed(Path("photos").glob("*.jpg"))
     """
 
     def __init__(
@@ -106,11 +108,18 @@ class Predictor:
             model = _at(Path(model))
         if preprocessing is not None and not isinstance(model, keras.Model):
             raise ExportError(f"An exported network holds its preprocessing. Received: {preprocessing!r}.")
-        self._network, shape, classes, known = _open(model, preprocessing)
-        self.image_shape: tuple[int, int, int] = shape
-        self.class_names = tuple(check_class_names(known if class_names is None else class_names, classes))
-        thresholds = _thresholds(model) if thresholds is None else thresholds
-        self.thresholds = None if thresholds is None else tuple(check_thresholds(thresholds, classes))
+        self._model, self._preprocessing = model, preprocessing
+        self._opened = opened = _open(model, preprocessing)
+        self.image_shape: tuple[int, int, int] = opened.image_shape
+        self.class_names: tuple[str, ...] = ()
+        self.thresholds: tuple[float, ...] | None = None
+        if opened.output != EMBEDDING:
+            known = opened.class_names if class_names is None else class_names
+            self.class_names = tuple(check_class_names(known, opened.answers))
+            thresholds = _thresholds(model) if thresholds is None else thresholds
+            self.thresholds = None if thresholds is None else tuple(check_thresholds(thresholds, opened.answers))
+        elif class_names is not None or thresholds is not None:
+            raise ExportError("An embedding tells no classes. Received: their names or thresholds.")
         given: dict[str, Any] = {"interpolation": interpolation, "central_crop": central_crop}
         known_of = model.manifest if isinstance(model, Export) else {}
         chosen = {name: known_of.get(name) if value is None else value for name, value in given.items()}
@@ -123,9 +132,10 @@ class Predictor:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ExportError: It is no picture, or its pixels are not in 0..255 or have another number of channels.
+            ExportError: It is no picture, or its pixels are not in 0..255 or have another number of channels; or the
+                files answer an embedding.
         """
-        return Prediction(self._network(self.prepare(picture)[None])[0], self.class_names, self.thresholds)
+        return Prediction(self._classes(self.prepare(picture)[None])[0], self.class_names, self.thresholds)
 
     def batch(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """Says what each of several pictures shows; an array [n, height, width, channels] is several pictures.
@@ -138,8 +148,44 @@ class Predictor:
 
     def probabilities(self, pictures: Iterable[Picture]) -> np.ndarray:
         """What the network answers to several pictures, float32 [n, classes]."""
-        answers = [self._network(batch) for batch in self._batches(pictures)]
+        answers = [self._classes(batch) for batch in self._batches(pictures)]
         return np.concatenate(answers) if answers else np.zeros((0, len(self.class_names)), np.float32)
+
+    def embed(self, pictures: Iterable[Picture]) -> np.ndarray:
+        """What the network sees in several pictures, as vectors: those of like pictures point the same way.
+
+        A Keras model's are those that its classifier reads (see `keras_inception.embedding`); files must have been
+        exported with `output="embedding"`.
+
+        Returns:
+            float32 [n, features], each of length 1, so that the inner product of two is their cosine similarity.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ExportError: As `__call__`, or what was opened tells classes alone.
+        """
+        network = self._embedding
+        answers = [network.call(batch) for batch in self._batches(pictures)]
+        return np.concatenate(answers) if answers else np.zeros((0, network.answers), np.float32)
+
+    def _classes(self, pixels: np.ndarray) -> np.ndarray:
+        if self._opened.output == EMBEDDING:
+            raise ExportError(
+                "An embedding tells no classes: ask `embed` for vectors. Received: a picture to classify."
+            )
+        return self._opened.call(pixels)
+
+    @cached_property
+    def _embedding(self) -> _Network:
+        if self._opened.output == EMBEDDING:
+            return self._opened
+        if isinstance(self._model, keras.Model):
+            return deployed(self._model, self._preprocessing, EMBEDDING)
+        where = self._model.folder if isinstance(self._model, Export) else self._model
+        raise ExportError(
+            "Vectors are of a Keras model, or of files that were exported with output='embedding' (--head embedding). "
+            f"Received: {where}, which tells classes."
+        )
 
     def prepare(self, picture: Picture) -> np.ndarray:
         """The pixels that the network sees of a picture: uint8 [height, width, channels]."""
@@ -188,25 +234,33 @@ def _at(path: Path) -> Export | Path:
     return path if path.suffix in (".tflite", ".onnx") else Export.open(path)
 
 
-def _open(
-    model: keras.Model | Export | Path, preprocessing: str | None
-) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, int, int], int, Sequence[str] | None]:
-    """The network as a function of uint8 pixels, its image shape, its number of classes, and their names if known."""
+@dataclass(frozen=True)
+class _Network:
+    """A network as a function of uint8 pixels, the images that it takes, and what it answers of each."""
+
+    call: Callable[[np.ndarray], np.ndarray]
+    image_shape: tuple[int, int, int]
+    answers: int
+    class_names: Sequence[str] | None = None
+    output: str = OUTPUT
+
+
+def _open(model: keras.Model | Export | Path, preprocessing: str | None) -> _Network:
     if isinstance(model, keras.Model):
-        twin = deploy(model, preprocessing=preprocessing, fold=True)
-        return _compiled(twin), image_shape(twin), int(twin.output_shape[-1]), None
+        return deployed(model, preprocessing)
     if isinstance(model, Export):
         file = model.whole(_most_useful(model))
         call = open_saved_model(file) if file.is_dir() else LiteRTModel(file, content=file.read_bytes())
-        return call, model.input_shape, len(model.class_names), model.class_names
+        return _Network(call, model.input_shape, model.answers, model.class_names, OUTPUTS[model.output])
     if isinstance(model, Path) and model.suffix == ".onnx":
         onnx = open_onnx(model)
         height, width, channels = (int(size or 0) for size in onnx.image_shape)
-        return onnx, (height, width, channels), onnx.classes, onnx.class_names
+        return _Network(onnx, (height, width, channels), onnx.classes, onnx.class_names, onnx.output)
     if isinstance(model, Path):
         lite = LiteRTModel(model)
         height, width, channels = (int(size or 0) for size in lite.input_shape[1:])
-        return lite, (height, width, channels), lite.classes, labels_of(model)
+        names = None if lite.output == EMBEDDING else labels_of(model)
+        return _Network(lite, (height, width, channels), lite.classes, names, lite.output)
     raise ExportError(f"A predictor needs a Keras model, an export or a path. Received: {type(model).__name__}.")
 
 
@@ -225,12 +279,21 @@ def _most_useful(export: Export) -> dict[str, Any]:
     return min(rows, key=lambda row: row["mode"] != SAVED_MODEL)
 
 
-def _compiled(twin: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """The network traced once for batches of any size, its weights constants: kernels prepare those once, too."""
+def deployed(model: keras.Model, preprocessing: str | None, output: Output = "probabilities") -> _Network:
+    """A Keras model's twin, traced once for batches of any size.
+
+    Its weights are constants: kernels prepare those once, too.
+    """
     import tensorflow as tf
 
+    twin = deploy(model, preprocessing=preprocessing, output=output, fold=True)
     function = trace(twin, "float32", None)
-    return lambda pixels: function(tf.constant(pixels))[OUTPUT].numpy()
+
+    def call(pixels: np.ndarray) -> np.ndarray:
+        answer: np.ndarray = function(tf.constant(pixels))[OUTPUT].numpy()
+        return answer
+
+    return _Network(call, image_shape(twin), int(twin.output_shape[-1]), output=OUTPUTS[output])
 
 
 def _preparation(shape: tuple[int, int, int], fitting: Fitting) -> tuple[Any, Any]:
