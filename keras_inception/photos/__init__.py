@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_inception.photos.choosing import Candidate
+    from keras_inception.photos.embedding import Embedded, embed
     from keras_inception.photos.making import Fitted, fit
 
-_MODULES = {"Candidate": "choosing", "Fitted": "making", "fit": "making"}
+_MODULES = {
+    "Candidate": "choosing",
+    "Embedded": "embedding",
+    "Fitted": "making",
+    "embed": "embedding",
+    "fit": "making",
+}
 
-__all__ = ["Candidate", "Fitted", "fit"]
+__all__ = ["Candidate", "Embedded", "Fitted", "embed", "fit"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_inception.photos.choosing import Candidate
-from keras_inception.photos.features import FeatureFolder, Segment, compute
+from keras_inception.photos.features import compute
 from keras_inception.photos.heads import LinearHead, clearly_better, fit_head
+from keras_inception.photos.keeping import FeatureFolder, Segment
 from keras_inception.photos.telling import Teller
 from keras_inception.photos.trunks import Trunk
 from keras_inception.training.config import TrainConfig

@@ -9,12 +9,13 @@ import tensorflow as tf
 
 import keras_inception as ki
 from keras_inception.graph import multiply_adds
-from keras_inception.photos import features as room
+from keras_inception.photos import keeping as room
 from keras_inception.photos import trunks
 from keras_inception.photos.choosing import OVER, UNDER, Candidate, Costs, check_limits, check_name, choose
 from keras_inception.photos.comparing import _in_equal_shares, _segments
-from keras_inception.photos.features import FeatureFolder, Segment, compute
+from keras_inception.photos.features import compute
 from keras_inception.photos.heads import clearly_better, fit_head
+from keras_inception.photos.keeping import FeatureFolder, Segment
 from keras_inception.photos.making import specification
 from keras_inception.photos.trunks import Trunk, find_trunks
 from keras_inception.training.config import TrainConfig

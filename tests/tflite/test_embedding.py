@@ -14,6 +14,7 @@ from tflite_helpers import digits, tiny, two_headed
 import keras_inception as ki
 import keras_inception.tflite as kt
 from keras_inception import weights
+from keras_inception.preprocessing import PREPROCESSING
 from keras_inception.tflite.files.metadata import labels_of
 from keras_inception.tflite.proving.cosines import CosineYardstick
 from keras_inception.tflite.running.litert import LiteRTModel
@@ -214,9 +215,13 @@ def test_real_photographs_in_mediapipe_and_in_the_predictor(mediapipe_python: st
     file = shared / "weights" / "mobilenet_v2_1.0_224.h5"
     if not file.is_file():
         pytest.skip(f"no {file}")
-    model, found = weights.build(file, network="mobilenet_v2", include_preprocessing=True)
+    model, _ = weights.build(file, network="mobilenet_v2", include_preprocessing=True)
     files = sorted((shared / "data" / "imagenet_sample").glob("*.jpg"))
-    pixels = np.stack([weights.read_picture(path, found.preprocessing, 224) for path in files]).round().astype(np.uint8)
+    pixels = (
+        np.stack([weights.read_picture(path, PREPROCESSING["inception"], 224) for path in files])
+        .round()
+        .astype(np.uint8)
+    )
     calibration, held_out = pixels[::2], pixels[1::2]
     export = kt.export(model, tmp_path / "out", output="embedding", calibration=calibration, saved_model=False)
     reference = expected(model, held_out)
