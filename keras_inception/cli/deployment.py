@@ -35,6 +35,8 @@ Agreement = Annotated[float | None, by_default("0.98", "SHARE")]
 AccuracyLoss = Annotated[float | None, by_default("0.02", "SHARE")]
 LabelAgreement = Annotated[float | None, by_default("0.999", "SHARE")]
 PrecisionLoss = Annotated[float | None, by_default("0.02", "SHARE")]
+Cosine = Annotated[float | None, by_default("0.999", "COSINE")]
+QuantizedCosine = Annotated[float | None, by_default("0.98", "COSINE")]
 
 
 def export(
@@ -42,6 +44,7 @@ def export(
     /,
     said: TheModel = UNSAID,
     output: Annotated[Path | None, by_default("RUN/export; MODEL-export", "FOLDER")] = None,
+    head: Literal["probabilities", "logits", "embedding"] = "probabilities",
     modes: tuple[Mode, ...] = ("float32", "int8"),
     saved_model: bool = True,
     onnx: FlagCreatePairsOff[bool] = False,
@@ -62,6 +65,8 @@ def export(
     accuracy_loss: AccuracyLoss = None,
     label_agreement: LabelAgreement = None,
     precision_loss: PrecisionLoss = None,
+    cosine: Cosine = None,
+    quantized_cosine: QuantizedCosine = None,
     overwrite: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Write a trained network for phones and servers: TFLite files, SavedModel, labels; pixels in, probabilities out.
@@ -70,6 +75,7 @@ def export(
         model: A run folder, the name of a network, or a .keras file of anyone.
         said: What the model does not say itself.
         output: Folder to write.
+        head: What the files answer; an embedding is what the classifier reads, a vector of length 1, without labels.
         modes: TFLite files to write.
         saved_model: Write the SavedModel as well.
         onnx: Write an ONNX file as well.
@@ -91,6 +97,8 @@ def export(
         accuracy_loss: Largest loss of accuracy, as a share of the images.
         label_agreement: Of several labels, smallest share of such decisions in the other files.
         precision_loss: Of several labels, largest loss of mean average precision.
+        cosine: Of an embedding, smallest cosine of an image's vector with the network's.
+        quantized_cosine: Likewise in integer files.
         overwrite: Replace an earlier export.
     """
     need_tensorflow()
@@ -108,6 +116,7 @@ def export(
         opened,
         output or _place(opened),
         calibration=_calibration(opened, calibration, calibration_seed, modes),
+        output=head,
         modes=modes,
         saved_model=saved_model,
         onnx=onnx,
@@ -117,7 +126,7 @@ def export(
         rounding=rounding,
         about=_about(about or {}),
         proof=_proof_images(opened, data, "test", PROOF_IMAGES) if prove else None,
-        limits=_limits(difference, agreement, accuracy_loss, label_agreement, precision_loss),
+        limits=_limits(difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine),
         selective=selective,
         overwrite=overwrite,
     )
@@ -141,6 +150,8 @@ def verify(
     accuracy_loss: AccuracyLoss = None,
     label_agreement: LabelAgreement = None,
     precision_loss: PrecisionLoss = None,
+    cosine: Cosine = None,
+    quantized_cosine: QuantizedCosine = None,
     json: Json = False,
 ) -> int:
     """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
@@ -158,13 +169,15 @@ def verify(
         accuracy_loss: Largest loss of accuracy, as a share of the images.
         label_agreement: Of several labels, smallest share of such decisions in the other files.
         precision_loss: Of several labels, largest loss of mean average precision.
+        cosine: Of an embedding, smallest cosine of an image's vector with the network's.
+        quantized_cosine: Likewise in integer files.
         json: Print JSON instead of a table.
     """
     need_tensorflow()
     from keras_inception import tflite
     from keras_inception.handles import open_model
 
-    limits = _limits(difference, agreement, accuracy_loss, label_agreement, precision_loss)
+    limits = _limits(difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine)
     opened = open_model(model, **dataclasses.asdict(said))
     network = opened.keras_model("A proof")
     batches = _proof_images(opened, data, split, images)
@@ -274,12 +287,15 @@ def _limits(
     accuracy_loss: float | None,
     label_agreement: float | None,
     precision_loss: float | None,
+    cosine: float | None,
+    quantized_cosine: float | None,
 ) -> "Limits":
     from keras_inception import tflite
 
     given = {
         "difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss,
-        "label_agreement": label_agreement, "precision_loss": precision_loss,
+        "label_agreement": label_agreement, "precision_loss": precision_loss, "cosine": cosine,
+        "quantized_cosine": quantized_cosine,
     }  # fmt: skip
     return tflite.Limits(**{name: value for name, value in given.items() if value is not None})
 

@@ -43,9 +43,9 @@ def export_model(model: OpenedModel, folder: Path, **options: Any) -> Export:
     """
     from keras_inception import tflite
 
+    classes = {"class_names": model.class_names, "thresholds": model.thresholds}
     known: dict[str, Any] = {
-        "class_names": model.class_names,
-        "thresholds": model.thresholds,
+        **({} if options.get("output") == "embedding" else classes),
         "preprocessing": model.preprocessing,
         "interpolation": model.fitting.interpolation,
         "central_crop": model.fitting.central_crop,
