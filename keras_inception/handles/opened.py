@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -16,7 +16,7 @@ from keras_inception.tflite.pictures.fitting import Fitting
 from keras_inception.weights import read_picture
 
 if TYPE_CHECKING:
-    from keras_inception.tflite import Export
+    from keras_inception.tflite import Export, Predictor
     from keras_inception.training import Run
     from keras_inception.weights import WeightSet
 
@@ -107,6 +107,32 @@ class OpenedModel:
         if self.kind == "network":  # whose published figures are of pictures that Pillow read
             return _PillowReader(predictor.probabilities, self.image_shape, self.fitting)
         return predictor
+
+    def embed(self, pictures: Iterable[Any]) -> np.ndarray:
+        """What the model sees in pictures, as vectors; see `Predictor.embed`.
+
+        Args:
+            pictures: As `Predictor` takes them.
+
+        Returns:
+            float32 [n, features], each of length 1.
+
+        Raises:
+            ValueError: A file tells classes alone, or something is no picture.
+        """
+        return self._embedder.embed(pictures)
+
+    @cached_property
+    def _embedder(self) -> Predictor:
+        from keras_inception.tflite import Predictor
+
+        if isinstance(self.reader, Predictor):
+            return self.reader
+        return Predictor(
+            self.keras_model("An embedding"),
+            preprocessing=None if self.preprocessing == "none" else self.preprocessing,
+            **asdict(self.fitting),
+        )
 
     @property
     def thresholds(self) -> tuple[float, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -179,10 +179,10 @@ def _source(opened: OpenedModel, end_point: str | None) -> tuple[Source, str]:
     def prepare(picture: Any) -> Any:
         return fit(picture, opened.image_shape, opened.fitting)
 
+    call: Callable[[np.ndarray], np.ndarray]
     if opened.network is None and end_point is None:
-        reader: Any = opened.pictures
-        reader.embed([])  # which says at once where a file tells classes alone
-        call, digest = reader.embed, _digest_of_files(opened)
+        opened.embed([])  # which says at once where a file tells classes alone
+        call, digest = opened.embed, _digest_of_files(opened)
     else:
         network = opened.keras_model("An end point")
         digest = _digest(*(np.ascontiguousarray(array).data for array in network.get_weights()))

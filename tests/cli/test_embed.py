@@ -1,12 +1,14 @@
 """The command embed, and exports of the head embedding: what they write and say, and what they refuse."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from command_helpers import Command, assert_one_sentence
+from killed_training import tiny_registered, with_tiny
 from training_helpers import tiny_config, write_digits
 
 from keras_inception.training import train
@@ -18,10 +20,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("run") / "run"
-    train(tiny_config(f"folder:{data}"), folder)
-    return folder
+    with tiny_registered():
+        train(with_tiny(tiny_config(f"folder:{data}")), folder)
+        yield folder
 
 
 @pytest.fixture(scope="module")
