@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -234,3 +235,13 @@ def test_a_command_that_was_killed_goes_on_and_ends_alike(model: Path, tmp_path:
     assert len(reached) == 4
     subprocess.run(command(out), check=True, capture_output=True)
     assert out.read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_the_example_finds_a_picture_by_itself(model: Path, digits_folder: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture = sorted(digits_folder.rglob("*.png"))[20]
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "nearest_neighbours.py"))
+    found = example["main"](str(digits_folder), str(picture), str(model))
+    assert found[0] == str(picture)
+    assert len(set(found)) == 7
+    assert (tmp_path / "neighbours.png").stat().st_size > 1000
