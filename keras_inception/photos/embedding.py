@@ -99,7 +99,7 @@ def embed(
         "end_point": end_point or EMBEDDING,
         "image_shape": list(opened.image_shape),
         **asdict(opened.fitting),
-        "data": specification(data),
+        "data": "digits" if str(data) == "digits" else specification(data),
     }
     work = place.with_name(f"{place.name}.partial")
     if overwrite and work.exists():

@@ -103,6 +103,15 @@ def test_every_part_of_the_data_is_embedded(model: Path, tmp_path: Path):
     assert kept["labels"].tolist() == np.repeat([0, 1, 2], 5).tolist() + np.repeat([0, 1, 2], 2).tolist()
 
 
+def test_data_that_is_no_folder_is_embedded(model: Path, tmp_path: Path):
+    made = embed("digits", model, tmp_path / "out.npz")
+    assert (made.pictures, made.class_names) == (1797, tuple(map(str, range(10))))
+    kept = read(tmp_path / "out.npz")
+    assert {split: int((kept["splits"] == split).sum()) for split in ("train", "test")} == {"train": 1437, "test": 360}
+    nearest = kept["vectors"] @ kept["vectors"].T - 2 * np.eye(1797)
+    assert (kept["labels"][nearest.argmax(1)] == kept["labels"]).mean() > 0.3  # by chance 0.1
+
+
 def test_several_labels_stay_zeros_and_ones(model: Path, digits_folder: Path, tmp_path: Path):
     paths = sorted(digits_folder.rglob("*.png"))[:3]
     rows = zip(paths, ("a|b", "b", ""), strict=True)
