@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import ExportError
 from .files.metadata import LABELS, check_text
+from .files.tracing import OUTPUTS
 from .network.deploying import EMBEDDING, Output
 from .pictures.fitting import Fitting
 
@@ -150,7 +151,7 @@ def _check(manifest: dict[str, Any]) -> None:
     thresholds = manifest["output"].get("thresholds")
     if thresholds is not None:
         check_thresholds(thresholds, manifest["output"]["classes"])
-    texts = [manifest["output"]["kind"], manifest["preprocessing"] or "", *(row["sha256"] for row in rows)]
+    texts = [OUTPUTS[manifest["output"]["kind"]], manifest["preprocessing"] or "", *(row["sha256"] for row in rows)]
     texts += [row[name] for row in rows for name in ("mode", "file")]
     numbers = [batch or 1, *sides, *(row["size"] for row in rows)]
     if manifest["output"]["kind"] == EMBEDDING:

@@ -1,6 +1,6 @@
-"""From a folder of photographs to a proven file for phones, with the network chosen by what it brings and costs.
+"""From a folder of photographs to a proven file for phones, or to a file of vectors.
 
-Begin at `making.fit`. Importing this package loads neither TensorFlow nor Keras.
+Begin at `making.fit` and at `embedding.embed`. Importing this package loads neither TensorFlow nor Keras.
 """
 
 import importlib

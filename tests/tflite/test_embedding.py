@@ -74,6 +74,27 @@ def test_the_export_says_what_it_answers_and_names_no_classes(exported: kt.Expor
         labels_of(opened.files["float32"])
 
 
+@pytest.mark.parametrize("changes", [{"kind": "vectors"}, {"features": 0}, {"features": "6"}], ids=str)
+def test_a_damaged_description_is_noticed(exported: kt.Export, tmp_path: Path, changes: dict):
+    manifest = json.loads((exported.folder / "export.json").read_text())
+    manifest["output"] |= changes
+    (tmp_path / "export.json").write_text(json.dumps(manifest))
+    with pytest.raises(kt.ExportError, match="must be as export wrote them"):
+        kt.Export.open(tmp_path)
+
+
+def test_files_for_any_batch_and_of_selective_quantisation(tmp_path: Path):
+    pytest.importorskip("litert_quantizer")
+    export = kt.export(
+        network(), tmp_path / "out", output="embedding", modes="int8", saved_model=False, batch=None, selective=True,
+        calibration=IMAGES[:40], proof=[IMAGES[40:60]], limits=kt.Limits(quantized_cosine=0.99995),
+    )  # fmt: skip
+    (row,) = export.manifest["files"]
+    assert row["float_layers"]
+    vectors = LiteRTModel(export.files["int8"])(IMAGES[60:67])
+    assert (vectors * expected(network(), IMAGES[60:67])).sum(axis=1).min() > 0.9999
+
+
 def test_a_changed_file_is_still_noticed(exported: kt.Export, tmp_path: Path):
     content = bytearray(exported.files["int8"].read_bytes())
     content[len(content) // 2] ^= 1

@@ -70,7 +70,7 @@ class CosineYardstick:
         cosine = self.limits.cosine_of(mode)
         if cosine is not None and not (found.smallest_cosine or 0) >= cosine:
             sentences.append(
-                f"{who} must answer every image within a cosine of {cosine:g}. Received: {found.smallest_cosine:.4f}."
+                f"{who} must answer every image within a cosine of {cosine:g}. Received: {found.smallest_cosine:.6g}."
             )
         return sentences
 
