@@ -1,5 +1,6 @@
 """The sub-command embed: pictures in, their vectors in one file."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 from keras_inception.cli import tables
-from keras_inception.cli.arguments import Json, Options, by_default
+from keras_inception.cli.arguments import UNSAID, Json, TheModel, by_default
 from keras_inception.cli.common import need_tensorflow
 from keras_inception.cli.data import Data
 
@@ -18,12 +19,7 @@ def embed(
     model: Annotated[str, arg(metavar="MODEL")],
     output: Annotated[Path, arg(aliases=["-o"], metavar="FILE.npz")],
     end_point: Annotated[str | None, by_default("what the classifier reads", "NAME")] = None,
-    weights: Annotated[str | None, by_default("imagenet", "TAG|FILE")] = None,
-    options: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
-    preprocessing: Annotated[str | None, by_default("what is inside", "NAME")] = None,
-    interpolation: Annotated[str | None, by_default("the model's own", "NAME")] = None,
-    central_crop: Annotated[float | None, by_default("the model's own", "SHARE")] = None,
-    accept_license: FlagCreatePairsOff[bool] = False,
+    said: TheModel = UNSAID,
     overwrite: FlagCreatePairsOff[bool] = False,
     json: Json = False,
 ) -> None:
@@ -37,23 +33,15 @@ def embed(
         model: Run folder, network, .keras file, or an export, .tflite or .onnx file of --head embedding.
         output: File to write.
         end_point: Block or layer whose output is taken instead, maps pooled, as summary lists them.
-        weights: Of a network by name: a released weight set, or a weights file.
-        options: Of a network: further keywords of its builder, such as alpha=0.5.
-        preprocessing: Of a .keras file without one inside: what pixels need first, such as inception or none.
-        interpolation: How pictures are resized.
-        central_crop: Share of a picture's shorter side that is kept.
-        accept_license: Accept a licence that forbids commercial use.
+        said: What the model does not say itself.
         overwrite: Replace a file of other vectors, or one that was begun.
         json: Print JSON instead of lines.
     """
     need_tensorflow()
-    import keras_inception as ki
     from keras_inception import photos
+    from keras_inception.handles import open_model
 
-    opened = ki.open_model(
-        model, weights=weights, options=options, preprocessing=preprocessing, interpolation=interpolation,
-        central_crop=central_crop, accept_license=accept_license,
-    )  # fmt: skip
+    opened = open_model(model, **dataclasses.asdict(said))
     made = photos.embed(data, opened, output, end_point=end_point, overwrite=overwrite)
     for bad in made.left_out:
         print(f"keras-inception: left out {bad.path}: {bad.reason}", file=sys.stderr)
