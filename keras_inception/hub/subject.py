@@ -143,11 +143,14 @@ def _of_export(folder: Path) -> Subject:
     height, width, channels = manifest["input"]["shape"][1:]
     from keras_inception.tflite import Export
 
+    opened = Export.open(folder)
+    if opened.output == "embedding":
+        raise ValueError(f"A card is of a network that tells classes. Received: {folder}, which answers an embedding")
     resolved = folder.resolve()
     return Subject(
         name=resolved.parent.name if resolved.name == EXPORT else resolved.name,
         network=_known(manifest["model"]),
-        class_names=Export.open(folder).class_names,
+        class_names=opened.class_names,
         image_shape=(height, width, channels),
         interpolation=manifest["interpolation"],
         central_crop=manifest["central_crop"],

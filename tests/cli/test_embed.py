@@ -60,6 +60,7 @@ def test_a_run_is_embedded_and_exported_and_both_agree(command: Command, data: P
         "export", run, "--head", "embedding", "--output", tmp_path / "export", "--modes", "float32", "--calibration", 8
     )
     assert code == 0, err
+    assert_one_sentence(command("card", tmp_path / "export"), "tells classes", "an embedding")
     code, out, err = command("verify", run, "--folder", tmp_path / "export", "--images", 6)
     assert code == 0, err
     assert "cosine" in out
