@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from .errors import ExportError
     from .exporting import export
     from .files.metadata import About
+    from .files.trust import Trust
     from .folder import Export
     from .network.deploying import deploy
-    from .proving.limits import Limits, Proof, Row
+    from .network.familiarity import Familiarity, familiarity, fit_familiarity
+    from .proving.limits import Limits, Proof, Row, Trusted
     from .proving.verification import verify
+    from .running.answer import Prediction
     from .running.litert import LiteRTModel
-    from .running.prediction import Prediction, Predictor
+    from .running.prediction import Predictor
     from .running.timing import Timing, benchmark
 
 # Each imports from those before it alone; tests/test_imports.py holds it.
@@ -25,16 +28,21 @@ _MODULES = {
     "About": "files.metadata",
     "Export": "folder",
     "ExportError": "errors",
+    "Familiarity": "network.familiarity",
     "Limits": "proving.limits",
     "LiteRTModel": "running.litert",
-    "Prediction": "running.prediction",
+    "Prediction": "running.answer",
     "Predictor": "running.prediction",
     "Proof": "proving.limits",
     "Row": "proving.limits",
     "Timing": "running.timing",
+    "Trust": "files.trust",
+    "Trusted": "proving.limits",
     "benchmark": "running.timing",
     "deploy": "network.deploying",
     "export": "exporting",
+    "familiarity": "network.familiarity",
+    "fit_familiarity": "network.familiarity",
     "verify": "proving.verification",
 }
 
@@ -42,6 +50,7 @@ __all__ = [
     "About",
     "Export",
     "ExportError",
+    "Familiarity",
     "Limits",
     "LiteRTModel",
     "Prediction",
@@ -49,9 +58,13 @@ __all__ = [
     "Proof",
     "Row",
     "Timing",
+    "Trust",
+    "Trusted",
     "benchmark",
     "deploy",
     "export",
+    "familiarity",
+    "fit_familiarity",
     "verify",
 ]
 

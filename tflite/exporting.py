@@ -15,8 +15,9 @@ import numpy as np
 
 from .atomic import check_target, whole_folder
 from .errors import ExportError, quiet
-from .files.converting import convert, one_sentence
+from .files.converting import convert, one_sentence, require_tensorflow
 from .files.flatbuffer import custom_operators, float_operators, operators
+from .files.joining import with_unfamiliar
 from .files.learning import TrunkMode, learning_file
 from .files.metadata import LABELS, About, with_metadata
 from .files.modes import MODES, check_modes
@@ -24,8 +25,10 @@ from .files.onnx import write_onnx
 from .files.rewriting import DYNAMIC_WEIGHTS
 from .files.saved_model import write_saved_model
 from .files.tracing import INPUT, OUTPUTS, SIGNATURE, image_shape, trace
+from .files.trust import Trust
 from .files.unit_length import with_unit_length
 from .folder import (
+    FAMILIARITY,
     FORMAT,
     LEARNING,
     MANIFEST,
@@ -39,6 +42,7 @@ from .folder import (
 )
 from .network.deploying import EMBEDDING, Output, deploy, without_unit_length
 from .network.equalization import equalize_channels
+from .network.familiarity import Familiarity, with_features
 from .network.graph import scales_pixels
 from .network.pools import convolve_pools
 from .network.rounding import compensate_rounding
@@ -48,6 +52,7 @@ from .proving.cosines import AnyYardstick, yardstick_for
 from .proving.limits import Limits
 from .proving.measuring import has_decisions
 from .proving.selective import quantize_selectively
+from .proving.trusting import trust_for
 from .proving.verification import verify
 from .running.litert import opened
 
@@ -58,6 +63,8 @@ def export(
     *,
     class_names: Sequence[str] | None = None,
     thresholds: Sequence[float] | None = None,
+    trust: Trust | None = None,
+    familiarity: Familiarity | None = None,
     calibration: Iterable[Any] | np.ndarray | None = None,
     modes: Iterable[str] = ("float32", "int8"),
     saved_model: bool = True,
@@ -88,6 +95,10 @@ def export(
         class_names: Names of the classes in the order of the outputs; None: their indices.
         thresholds: Of a network that ends in sigmoids, what the probability of each class exceeds where it is found.
             The files tell them, `verify` compares decisions at them, and `Predictor` names what is found.
+        trust: Of a network of one label an image: thresholds that keep its class among the candidates. The files tell
+            them, `Predictor` names the candidates, and `verify` measures what is kept.
+        familiarity: What `keras_inception.tflite.familiarity` made: every file then has a second output, `unfamiliar`,
+            float32 [n, 1], above 1 for pictures unlike all that the network knows.
         calibration: Real images for the integer modes: batches [n, h, w, c] (or pairs of them and labels), or single
             images, pixels 0..255. A hundred or more of the training images are a good choice.
         modes: TFLite files to write: names in `keras_inception.tflite.files.modes.MODES`.
@@ -138,7 +149,7 @@ def export(
     if batch is not None and batch < 1:
         raise ExportError(f"The batch is at least one image, or None for any number. Received: {batch}.")
     check_target(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
-    _require_tensorflow()
+    require_tensorflow()
     fitting = Fitting(interpolation, central_crop)
     raw = None if preprocessing == "none" else preprocessing
     twin = deploy(model, preprocessing=raw, output=output, fold=True)
@@ -148,8 +159,13 @@ def export(
     calibrated = any(MODES[mode].calibrated or (MODES[mode].rounded and calibration is not None) for mode in chosen)
     if thresholds is not None and not has_decisions(twin):
         raise ExportError(f"Thresholds are for a network that ends in sigmoids. Received: {model.name} without.")
+    trust = trust_for(twin, output, trust, familiarity)
+    if familiarity is not None:
+        twin = with_features(twin)
     job = _Job(
         twin=without_unit_length(twin) if output == EMBEDDING else twin,
+        familiarity=familiarity,
+        trust=trust,
         batch=batch,
         class_names=[] if output == EMBEDDING else check_class_names(class_names, classes),
         thresholds=None if thresholds is None else check_thresholds(thresholds, classes),
@@ -178,11 +194,11 @@ def export(
         rows = []
         if saved_model:
             with one_sentence("SavedModel"), quiet():
-                write_saved_model(twin, partial / SAVED_MODEL, fitting, OUTPUTS[output])
+                write_saved_model(twin, partial / SAVED_MODEL, fitting, OUTPUTS[output], familiarity)
             rows.append(described(partial, SAVED_MODEL, SAVED_MODEL))
         if onnx:
             with one_sentence("ONNX"), quiet():
-                write_onnx(twin, partial / "model.onnx", job.class_names, OUTPUTS[output])
+                write_onnx(twin, partial / "model.onnx", job.class_names, OUTPUTS[output], familiarity, trust)
             rows.append(described(partial, "model.onnx", ONNX))
         rows += [_write_mode(job, partial, mode, yardstick if mode == "int8" else None) for mode in chosen]
         if learning is not None:
@@ -199,6 +215,8 @@ def export(
             "files": rows,
         }
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+        if familiarity is not None:
+            familiarity.save(partial / FAMILIARITY)
         if held is not None:
             _prove(model, partial, held, limits)
     return Export.open(target)
@@ -209,6 +227,8 @@ class _Job:
     """What every file of an export is made from."""
 
     twin: keras.Model
+    familiarity: Familiarity | None
+    trust: Trust
     batch: int | None
     class_names: Sequence[str]
     thresholds: Sequence[float] | None
@@ -228,6 +248,9 @@ def _write_mode(job: _Job, folder: Path, mode: str, yardstick: AnyYardstick | No
         content = convert(traced, mode, job.calibration, float_probabilities=job.float_probabilities)
     if yardstick is not None:
         content, details = _selected(job, network, content, yardstick)
+    if job.familiarity is not None:
+        with one_sentence(mode), quiet():
+            content = with_unfamiliar(content, job.familiarity, mode, job.batch)
     return _write_file(folder, mode, content, job) | details
 
 
@@ -272,7 +295,8 @@ def _write_file(folder: Path, mode: str, content: bytes, job: _Job | None = None
             class_names=job.class_names,
             image_shape=image_shape(job.twin),
             output=job.output,
-            thresholds=job.thresholds,
+            thresholds=job.thresholds or job.trust.scores(len(job.class_names)),
+            trust=job.trust,
         )
     name = f"model_{mode}.tflite"
     (folder / name).write_bytes(content)
@@ -297,10 +321,12 @@ def _manifest_of(job: _Job) -> dict[str, Any]:
         "output": {
             "name": OUTPUTS[job.output],
             "dtype": "float32",
-            "features" if job.output == EMBEDDING else "classes": int(job.twin.output_shape[-1]),
+            "features" if job.output == EMBEDDING else "classes": int(job.twin.outputs[0].shape[-1]),
             "kind": job.output,
             **({} if job.thresholds is None else {"thresholds": job.thresholds}),
         },
+        **({} if job.familiarity is None else {"unfamiliar": job.familiarity.described()}),
+        "trust": job.trust.to_json(),
         "calibration_images": 0 if job.calibration is None else len(job.calibration),
     }
 
@@ -314,14 +340,6 @@ def _prove(model: keras.Model, folder: Path, held: tuple[np.ndarray, np.ndarray 
     result = verify(model, folder, [held], limits=limits)
     if not result.passed:
         raise ExportError(f"Exported files must stay within the limits. Received: {' '.join(result.failures)}")
-
-
-def _require_tensorflow() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(
-            "Exports are made on the TensorFlow backend: save the model as .keras and export it with "
-            f"KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}."
-        )
 
 
 def _check_preprocessing(twin: keras.Model) -> None:

@@ -13,11 +13,14 @@ from typing import Any
 from .errors import ExportError
 from .files.metadata import LABELS, check_text
 from .files.tracing import OUTPUTS
+from .files.trust import NOTHING_SAID, Trust
 from .network.deploying import EMBEDDING, Output
+from .network.familiarity import Familiarity
 from .pictures.fitting import Fitting
 
 MANIFEST = "export.json"
 PROOF = "proof.json"
+FAMILIARITY = "familiarity.npz"
 # What a file's mode is called that is none of `MODES`.
 SAVED_MODEL = "saved_model"
 ONNX = "onnx"
@@ -113,6 +116,21 @@ class Export:
         return None if given is None else tuple(given)
 
     @property
+    def trust(self) -> Trust:
+        """How far the answers can be trusted."""
+        return Trust.from_json(self.manifest["trust"]) if "trust" in self.manifest else NOTHING_SAID
+
+    @property
+    def familiarity(self) -> Familiarity | None:
+        """What its files tell strangers by; None where they do not.
+
+        Raises:
+            FileNotFoundError: The file that holds it is not there.
+            ExportError: That file is damaged.
+        """
+        return Familiarity.open(self.folder / FAMILIARITY) if "unfamiliar" in self.manifest else None
+
+    @property
     def outer_preprocessing(self) -> str | None:
         """Name of the preprocessing that the model itself lacks and the files hold."""
         return None if self.manifest["preprocessing"] == "none" else self.manifest["preprocessing"]
@@ -125,7 +143,7 @@ def strangers(folder: Path) -> list[str] | None:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        written = {MANIFEST, LABELS, PROOF} | {row["file"] for row in manifest["files"] if row["mode"]}
+        written = {MANIFEST, LABELS, PROOF, FAMILIARITY} | {row["file"] for row in manifest["files"] if row["mode"]}
         is_ours = manifest["format"] == FORMAT
     except (ValueError, KeyError, TypeError, PermissionError):
         return None
@@ -151,6 +169,8 @@ def _check(manifest: dict[str, Any]) -> None:
     thresholds = manifest["output"].get("thresholds")
     if thresholds is not None:
         check_thresholds(thresholds, manifest["output"]["classes"])
+    if "trust" in manifest:
+        Trust.from_json(manifest["trust"])
     texts = [OUTPUTS[manifest["output"]["kind"]], manifest["preprocessing"] or "", *(row["sha256"] for row in rows)]
     texts += [row[name] for row in rows for name in ("mode", "file")]
     numbers = [batch or 1, *sides, *(row["size"] for row in rows)]

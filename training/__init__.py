@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .data.packing import pack
     from .data.scanning import Scan, scan
     from .data.tables import write_frame
+    from .evaluation.coverage import coverage_thresholds
     from .evaluation.evaluate import evaluate
     from .evaluation.result import Evaluation
     from .evaluation.temperature import calibrate
@@ -35,6 +36,7 @@ _MODULES = {
     "Scan": "data.scanning",
     "TrainConfig": "config",
     "calibrate": "evaluation.temperature",
+    "coverage_thresholds": "evaluation.coverage",
     "evaluate": "evaluation.evaluate",
     "find_learning_rate": "learning_rate",
     "list_recipes": "recipes",
@@ -49,8 +51,8 @@ _MODULES = {
 
 __all__ = [
     "CheckpointError", "DivergedError", "Evaluation", "LearningRates", "Run", "Scan", "TrainConfig", "calibrate",
-    "evaluate", "find_learning_rate", "list_recipes", "load_recipe", "pack", "resume", "scan", "train", "write_arrays",
-    "write_frame",
+    "coverage_thresholds", "evaluate", "find_learning_rate", "list_recipes", "load_recipe", "pack", "resume",
+    "scan", "train", "write_arrays", "write_frame",
 ]  # fmt: skip
 
 

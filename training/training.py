@@ -175,8 +175,9 @@ def _complete(
                 return run
             for stale in (names.THRESHOLDS, names.CALIBRATION):  # left by what was asked half way through training
                 (run.folder / stale).unlink(missing_ok=True)
+            temperature = calibrate(run, temperature=run.config.calibrate)
             if run.config.calibrate:
-                trained["temperature"] = calibrate(run)
+                trained["temperature"] = temperature
             test = evaluate(run)
             figures = {"test_accuracy": test.accuracy, "test_loss": test.loss}
             if test.labels is not None:

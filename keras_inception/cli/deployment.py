@@ -37,6 +37,7 @@ LabelAgreement = Annotated[float | None, by_default("0.999", "SHARE")]
 PrecisionLoss = Annotated[float | None, by_default("0.02", "SHARE")]
 Cosine = Annotated[float | None, by_default("0.999", "COSINE")]
 QuantizedCosine = Annotated[float | None, by_default("0.98", "COSINE")]
+KnownAgreement = Annotated[float | None, by_default("0.95", "SHARE")]
 
 
 def export(
@@ -48,6 +49,8 @@ def export(
     modes: tuple[Mode, ...] = ("float32", "int8"),
     saved_model: bool = True,
     onnx: FlagCreatePairsOff[bool] = False,
+    unfamiliar: bool = True,
+    score_threshold: Annotated[float | None, by_default("none", "{0.9,0.95,0.99}")] = None,
     learning: Annotated[
         Literal["float32", "float16", "dynamic"] | None, by_default("none", "{float32,float16,dynamic}")
     ] = None,
@@ -67,6 +70,7 @@ def export(
     precision_loss: PrecisionLoss = None,
     cosine: Cosine = None,
     quantized_cosine: QuantizedCosine = None,
+    known_agreement: KnownAgreement = None,
     overwrite: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Write a trained network for phones and servers: TFLite files, SavedModel, labels; pixels in, probabilities out.
@@ -79,6 +83,8 @@ def export(
         modes: TFLite files to write.
         saved_model: Write the SavedModel as well.
         onnx: Write an ONNX file as well.
+        unfamiliar: Let the files tell pictures unlike all that the network knows, where the run has enough images.
+        score_threshold: Let mediapipe name classes alone whose probability keeps this coverage.
         learning: Write a TFLite file whose classifier an app can train, with its trunk stored so.
         batch: Images a call of the TFLite files; 0 accepts any number.
         int8_probabilities: Compute the last softmax or sigmoid of the int8 file in integers as well, for NPUs that
@@ -99,6 +105,7 @@ def export(
         precision_loss: Of several labels, largest loss of mean average precision.
         cosine: Of an embedding, smallest cosine of an image's vector with the network's.
         quantized_cosine: Likewise in integer files.
+        known_agreement: Smallest share of images on which the same ones are strangers.
         overwrite: Replace an earlier export.
     """
     need_tensorflow()
@@ -120,13 +127,24 @@ def export(
         modes=modes,
         saved_model=saved_model,
         onnx=onnx,
+        unfamiliar=unfamiliar,
+        score_threshold=score_threshold,
         learning=learning,
         batch=batch or None,
         int8_probabilities=int8_probabilities,
         rounding=rounding,
         about=_about(about or {}),
         proof=_proof_images(opened, data, "test", PROOF_IMAGES) if prove else None,
-        limits=_limits(difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine),
+        limits=_limits(
+            difference,
+            agreement,
+            accuracy_loss,
+            label_agreement,
+            precision_loss,
+            cosine,
+            quantized_cosine,
+            known_agreement,
+        ),
         selective=selective,
         overwrite=overwrite,
     )
@@ -145,6 +163,7 @@ def verify(
     data: Annotated[str | None, by_default("the run's own", "DATA")] = None,
     split: Split = "test",
     images: int = PROOF_IMAGES,
+    strangers: Annotated[str | None, by_default("none", "DATA")] = None,
     difference: Difference = None,
     agreement: Agreement = None,
     accuracy_loss: AccuracyLoss = None,
@@ -152,6 +171,7 @@ def verify(
     precision_loss: PrecisionLoss = None,
     cosine: Cosine = None,
     quantized_cosine: QuantizedCosine = None,
+    known_agreement: KnownAgreement = None,
     json: Json = False,
 ) -> int:
     """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
@@ -163,6 +183,7 @@ def verify(
         data: Other images than the run's, such as folder:PATH; labels count where their classes are the model's.
         split: Which of the run's images.
         images: How many of them at most, chosen by a fixed seed.
+        strangers: Images of nothing that the network knows, such as folder:PATH, of which at most as many are taken.
         difference: Largest difference of a probability in float32 files.
         agreement: Smallest share of images with the same first class; of several labels an image, of the decisions at
             the thresholds in integer files.
@@ -171,17 +192,21 @@ def verify(
         precision_loss: Of several labels, largest loss of mean average precision.
         cosine: Of an embedding, smallest cosine of an image's vector with the network's.
         quantized_cosine: Likewise in integer files.
+        known_agreement: Smallest share of images on which the same ones are strangers.
         json: Print JSON instead of a table.
     """
     need_tensorflow()
     from keras_inception import tflite
     from keras_inception.handles import open_model
 
-    limits = _limits(difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine)
+    limits = _limits(
+        difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine, known_agreement
+    )
     opened = open_model(model, **dataclasses.asdict(said))
     network = opened.keras_model("A proof")
     batches = _proof_images(opened, data, split, images)
-    proof = tflite.verify(network, folder or _place(opened), batches, limits=limits)
+    others = None if strangers is None else _proof_images(opened, strangers, split, images)
+    proof = tflite.verify(network, folder or _place(opened), batches, strangers=others, limits=limits)
     if json:
         print(proof.to_json(), end="")
     else:
@@ -289,13 +314,14 @@ def _limits(
     precision_loss: float | None,
     cosine: float | None,
     quantized_cosine: float | None,
+    known_agreement: float | None,
 ) -> "Limits":
     from keras_inception import tflite
 
     given = {
         "difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss,
         "label_agreement": label_agreement, "precision_loss": precision_loss, "cosine": cosine,
-        "quantized_cosine": quantized_cosine,
+        "quantized_cosine": quantized_cosine, "known_agreement": known_agreement,
     }  # fmt: skip
     return tflite.Limits(**{name: value for name, value in given.items() if value is not None})
 

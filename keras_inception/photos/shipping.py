@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_inception.handles import OpenedModel
-    from keras_inception.tflite import Export
+    from keras_inception.tflite import Export, Familiarity
     from keras_inception.training import Run
 
 CALIBRATION_IMAGES, PROOF_IMAGES = 256, 512
+LEAST_HELD_OUT = 50
+"""Fewer validation images set no limit for strangers that is worth its name."""
+_FAMILIAR_IMAGES, _PER_CLASS, _HELD_OUT = 2048, 8, 1024
 
 
-def export_run(run: Run, folder: Path, **options: Any) -> Export:
+def export_run(
+    run: Run, folder: Path, *, unfamiliar: bool = True, score_threshold: float | None = None, **options: Any
+) -> Export:
     """Exports a run's network, calibrated on some of its training pictures.
 
     Args:
         run: The run.
         folder: Folder to write.
+        unfamiliar: Whether the files tell strangers, where the run has pictures enough.
+        score_threshold: Level of coverage whose threshold mediapipe applies.
         **options: Arguments of `tflite.export` that are to be others.
     """
     from keras_inception import tflite
@@ -30,24 +39,64 @@ def export_run(run: Run, folder: Path, **options: Any) -> Export:
         "interpolation": run.config.pipeline.interpolation,
         "central_crop": run.config.pipeline.central_crop,
     }
-    return tflite.export(run.model(), folder, **{**defaults, **options})
+    network = run.model()
+    defaults |= _trusting(run, network, unfamiliar, score_threshold)
+    return tflite.export(network, folder, **{**defaults, **options})
 
 
-def export_model(model: OpenedModel, folder: Path, **options: Any) -> Export:
+def export_model(
+    model: OpenedModel, folder: Path, *, unfamiliar: bool = True, score_threshold: float | None = None, **options: Any
+) -> Export:
     """Exports a network that was opened, with its class names and its way of preparing pictures.
 
     Args:
         model: A model that has a network in Keras.
         folder: Folder to write.
+        unfamiliar: Whether the files tell strangers, where the model is a run with pictures enough.
+        score_threshold: Level of a run's coverage whose threshold mediapipe applies.
         **options: Further arguments of `tflite.export`.
     """
     from keras_inception import tflite
 
     classes = {"class_names": model.class_names, "thresholds": model.thresholds}
+    network = model.keras_model("An export")
     known: dict[str, Any] = {
         **({} if options.get("output") == "embedding" else classes),
         "preprocessing": model.preprocessing,
         "interpolation": model.fitting.interpolation,
         "central_crop": model.fitting.central_crop,
     }
-    return tflite.export(model.keras_model("An export"), folder, **{**known, **options})
+    if model.run is not None and options.get("output") != "embedding":
+        known |= _trusting(model.run, network, unfamiliar, score_threshold)
+    elif score_threshold is not None:
+        raise ValueError(
+            f"A level of coverage is of a run's probabilities, told by its validation images. Received: {model.handle}"
+        )
+    return tflite.export(network, folder, **{**known, **options})
+
+
+def _trusting(run: Run, network: keras.Model, unfamiliar: bool, score_threshold: float | None) -> dict[str, Any]:
+    """What lets an export say how far its answers can be trusted: arguments of `tflite.export`."""
+    from keras_inception import tflite
+
+    if run.several:
+        if score_threshold is not None:
+            raise ValueError(f"A level of coverage is of one label an image. Received: several in {run.folder}")
+        return {}
+    trust = tflite.Trust(run.coverage, score_threshold, run.temperature)
+    return {"trust": trust, "familiarity": familiarity_of(run, network) if unfamiliar else None}
+
+
+def familiarity_of(run: Run, model: keras.Model) -> Familiarity | None:
+    """What lets a run's network tell strangers.
+
+    None where pictures have several labels, where fewer than `LEAST_HELD_OUT` validation pictures could set the limit,
+    and where no dense layer ends the network.
+    """
+    from keras_inception import tflite
+    from keras_inception.tflite.network.familiarity import ends_dense
+
+    if run.several or len(run.splits.validation.labels) < LEAST_HELD_OUT or not ends_dense(model):
+        return None
+    count = max(_FAMILIAR_IMAGES, _PER_CLASS * len(run.class_names))
+    return tflite.familiarity(model, run.batches("train", count=count), run.batches("validation", count=_HELD_OUT))

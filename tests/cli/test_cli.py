@@ -165,7 +165,8 @@ def test_export_writes_what_verify_proves(command: Command, run: Path):
     names = {path.name for path in (run / "export").iterdir()}
     assert {"saved_model", "model_float32.tflite", "model_int8.tflite", "labels.txt", "export.json"} <= names
     # One epoch leaves the classes close together, where int8 may change the first one: other limits than the defaults.
-    code, out, _ = command("verify", run, "--images", "64", "--agreement", "0.5", "--accuracy-loss", "0.5", "--json")
+    lenient = ("--agreement", "0.5", "--accuracy-loss", "0.5", "--known-agreement", "0.5")
+    code, out, _ = command("verify", run, "--images", "64", *lenient, "--json")
     proof = json.loads(out)
     assert (code, proof["passed"], proof["images"]) == (0, True, 64)
     assert {row["mode"] for row in proof["rows"]} == {"keras", "saved_model", "float32", "int8"}
@@ -399,3 +400,31 @@ def test_whatever_is_mistyped_ends_in_a_sentence(command: Command, tmp_path, mon
 
 def test_the_version(command: Command):
     assert command("--version") == (0, f"keras-inception {ki.__version__}\n", "")
+
+
+def test_exports_tell_strangers_and_candidates_unless_asked_not_to(command: Command, run: Path, tmp_path: Path):
+    told = json.loads((run / "export" / "export.json").read_text())
+    assert told["unfamiliar"]["keep"] == 0.95
+    kept = json.loads((run / "calibration.json").read_text())["coverage"]
+    assert told["trust"]["coverage"] == kept
+    plain = tmp_path / "plain"
+    options = ("--modes", "float32", "--no-saved-model", "--no-unfamiliar", "--score-threshold", "0.95")
+    code, _, err = command("export", run, "--output", plain, *options)
+    assert code == 0, err
+    told = json.loads((plain / "export.json").read_text())
+    assert "unfamiliar" not in told
+    assert told["trust"]["score_threshold"] == 0.95
+    assert_one_sentence(command("export", run, "--score-threshold", "0.5", "--overwrite"), "0.9, 0.95, 0.99", "0.5")
+
+    (tmp_path / "strangers").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (8, 20, 20), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / "strangers" / f"{number}.png")
+    lenient = ("--agreement", "0.5", "--accuracy-loss", "0.5", "--known-agreement", "0.5")
+    code, out, _ = command("verify", run, "--images", "64", *lenient, "--strangers", f"folder:{tmp_path / 'strangers'}")
+    assert code == 0
+    for heading in ("covers 90%", "covers 99%", "calibration error", "turned away", "let in"):
+        assert heading in out
+    rows = json.loads((run / "export" / "proof.json").read_text())["rows"]
+    assert all(0 <= row["trusted"]["let_in"] <= 1 for row in rows)
+    assert_one_sentence(command("verify", run, "--strangers", f"folder:{plain}"), str(plain))

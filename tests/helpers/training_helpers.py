@@ -32,3 +32,16 @@ def tiny_config(data: str = "digits", **changes: object) -> TrainConfig:
 def with_pipeline(config: TrainConfig, **changes: object) -> TrainConfig:
     """The configuration with some fields of its pipeline changed."""
     return dataclasses.replace(config, pipeline=dataclasses.replace(config.pipeline, **changes))
+
+
+def drawn(true_temperature: float, several: bool, count: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of a network, and labels drawn from those that its logits give at another temperature."""
+    rng = np.random.default_rng(seed)
+    logits = 3 * rng.normal(size=(count, 6))
+    if several:
+        probabilities, right = (1 / (1 + np.exp(-logits / t)) for t in (1, true_temperature))
+        return probabilities, (rng.random(right.shape) < right).astype(np.float32)
+    probabilities, right = (np.exp(logits / t) for t in (1, true_temperature))
+    right = (right / right.sum(1, keepdims=True)).cumsum(1)
+    labels = (rng.random((count, 1)) > right).sum(1)
+    return probabilities / probabilities.sum(1, keepdims=True), labels

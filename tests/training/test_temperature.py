@@ -6,24 +6,12 @@ import json
 import numpy as np
 import pytest
 from killed_training import config, tiny_registered
+from training_helpers import drawn
 
 from keras_inception.training import calibrate, evaluate, resume, train
 from keras_inception.training.evaluation.result import calibration
 from keras_inception.training.evaluation.temperature import MOST, at_temperature, fit_temperature
 from keras_inception.training.runs.run import Run
-
-
-def drawn(true_temperature: float, several: bool, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of a network, and labels drawn from those that its logits give at another temperature."""
-    rng = np.random.default_rng(0)
-    logits = 3 * rng.normal(size=(count, 6))
-    if several:
-        probabilities, right = (1 / (1 + np.exp(-logits / t)) for t in (1, true_temperature))
-        return probabilities, (rng.random(right.shape) < right).astype(np.float32)
-    probabilities, right = (np.exp(logits / t) for t in (1, true_temperature))
-    right = (right / right.sum(1, keepdims=True)).cumsum(1)
-    labels = (rng.random((count, 1)) > right).sum(1)
-    return probabilities / probabilities.sum(1, keepdims=True), labels
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])

@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
 
 from ..errors import ExportError
 from .modes import MODES
 from .rewriting import with_dynamic_range, with_float_probabilities, with_quick_relus
+
+
+def require_tensorflow() -> None:
+    """Raises `ExportError` on another backend."""
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            "Exports are made on the TensorFlow backend: save the model as .keras and export it with "
+            f"KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}."
+        )
 
 
 def convert(function: Any, mode: str, calibration: np.ndarray | None, *, float_probabilities: bool = True) -> bytes:

@@ -7,6 +7,7 @@ archive appended to the file. Format: https://ai.google.dev/edge/litert/conversi
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,11 +17,13 @@ from typing import Any
 from ..errors import ExportError
 from ..network.deploying import EMBEDDING, Output
 from .flatbuffer import SEAL, sealed, with_buffers
-from .tracing import OUTPUTS
+from .tracing import OUTPUTS, UNFAMILIAR
+from .trust import NOTHING_SAID, Trust
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
 SCORES = "score_calibration.txt"
+TRUST = "trust.json"
 _IDENTIFIER = b"M001"
 # Score calibration is scale / (1 + e ** -(slope * g(x) + offset)) of a score above min_score, else a default of 0. Of
 # these three, with the inverse of the logistic function as g, it is the score itself.
@@ -75,22 +78,27 @@ def with_metadata(
     image_shape: tuple[int, int, int],
     output: Output = "probabilities",
     thresholds: Sequence[float] | None = None,
+    trust: Trust = NOTHING_SAID,
 ) -> bytes:
     """Returns a TFLite file with metadata and labels inside, sealed by a hash of it all.
 
     Args:
-        content: A file with one image input of raw pixels 0..255 and one output, without metadata.
+        content: A file with one image input of raw pixels 0..255 and one output, `unfamiliar` behind it or not, without
+            metadata.
         about: What the file says of itself.
         class_names: Names of the classes, one line each; none of an embedding.
         image_shape: Height, width and channels.
         output: What the file answers.
         thresholds: What the probability of each class exceeds where it is found; None: the likeliest class is.
+        trust: How far the answers can be trusted.
     """
     texts = {LABELS: "".join(f"{name}\n" for name in class_names)} if output != EMBEDDING else {}
     if thresholds is not None:
         # No line end at the end: mediapipe would take an empty line for one more class.
         texts[SCORES] = "\n".join(f"{_UNCHANGED}{threshold:.9g}" for threshold in thresholds)
-    file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output, thresholds)}))
+    if trust != NOTHING_SAID:
+        texts[TRUST] = json.dumps(trust.to_json())
+    file = io.BytesIO(with_buffers(content, {NAME: _metadata(about, image_shape, output, thresholds, trust)}))
     # Stored, not deflated: readers hand out the labels where they lie in the file.
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         for name, text in texts.items():
@@ -133,6 +141,21 @@ def thresholds_of(path: str | Path) -> tuple[float, ...] | None:
         raise ExportError(f"{SCORES} in a .tflite file must be as export writes it. Received: {path}.") from error
 
 
+def trust_of(path: str | Path) -> Trust:
+    """Reads out of a .tflite file how far its answers can be trusted.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ExportError: That is damaged.
+    """
+    content = Path(path).read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return Trust.from_json(json.loads(archive.read(TRUST))) if TRUST in archive.namelist() else NOTHING_SAID
+    except Exception as error:  # zipfile raises whatever a damaged directory leads to
+        raise ExportError(f"{TRUST} in a .tflite file must be as export writes it. Received: {path}.") from error
+
+
 # ---- the metadata's FlatBuffer. Its schema (metadata_schema.fbs, parser version 1.0.0) ships with no package that an
 # export needs, so its tables are written here by field number.
 
@@ -160,8 +183,15 @@ class _Float:
     value: float
 
 
+_NUMBERS = _Table(3, {0: _Byte(1), 1: _Table(0, {})})  # FeatureProperties
+
+
 def _metadata(
-    about: About, image_shape: tuple[int, int, int], output: str, thresholds: Sequence[float] | None
+    about: About,
+    image_shape: tuple[int, int, int],
+    output: str,
+    thresholds: Sequence[float] | None,
+    trust: Trust,
 ) -> bytes:
     import flatbuffers
 
@@ -181,7 +211,7 @@ def _metadata(
     answer: dict[int, Any] = {
         0: OUTPUTS[output],
         1: _ANSWERS[output],
-        3: _Table(3, {0: _Byte(1), 1: _Table(0, {})}),  # FeatureProperties
+        3: _NUMBERS,
         **({} if output == EMBEDDING else {6: [labels]}),
     }
     if thresholds is not None:
@@ -193,9 +223,16 @@ def _metadata(
         answer[4] = [_Table(2, {0: _Byte(2), 1: _Table(2, {0: _Byte(2)})}), _Table(2, {0: _Byte(3), 1: least})]
     if output == "probabilities":
         answer[5] = _Table(2, {0: [1.0], 1: [0.0]})
-    graph = _Table(10, {2: [image], 3: [_Table(7, answer)]})
+    answers = [_Table(7, answer)]
+    if trust.keep is not None:
+        what = f"How far the picture is from those the network knows: {trust.keep:.0%} of them have 1 or less."
+        answers.append(_Table(7, {0: UNFAMILIAR, 1: what, 3: _NUMBERS}))
+    graph = _Table(10, {2: [image], 3: answers})
     texts = {0: about.name, 1: about.description, 2: about.version, 4: about.author, 5: about.licence, 7: "1.0.0"}
-    model = _Table(8, {**{field: text for field, text in texts.items() if text}, 3: [graph]})
+    files = {}
+    if trust != NOTHING_SAID:
+        files = {6: [_Table(5, {0: TRUST, 1: "How far the answers can be trusted.", 2: _Byte(1)})]}  # DESCRIPTIONS
+    model = _Table(8, {**{field: text for field, text in texts.items() if text}, 3: [graph], **files})
     builder = flatbuffers.Builder(1024)
     builder.Finish(_write(builder, model), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())

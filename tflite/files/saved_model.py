@@ -7,13 +7,16 @@ from typing import Any
 
 import keras
 
+from ..network.familiarity import Familiarity
 from ..pictures.fitting import Fitting, decode
-from .tracing import INPUT, OUTPUT, SIGNATURE, image_shape
+from .tracing import INPUT, OUTPUT, SIGNATURE, answering, image_shape
 
 ENCODED_SIGNATURE = "serve_encoded"
 
 
-def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting, output: str = OUTPUT) -> None:
+def write_saved_model(
+    twin: keras.Model, folder: Path, fitting: Fitting, output: str = OUTPUT, familiarity: Familiarity | None = None
+) -> None:
     """Writes a SavedModel with the signatures `serving_default` (pixels) and `serve_encoded` (JPEG or PNG files).
 
     Files are prepared as evaluation prepares them: see `keras_inception.tflite.pictures.fitting.fit`.
@@ -23,13 +26,12 @@ def write_saved_model(twin: keras.Model, folder: Path, fitting: Fitting, output:
         folder: Where to write.
         fitting: How files are made to fit.
         output: What the answer is called.
+        familiarity: What tells strangers by the features that the twin answers beside its predictions.
     """
     import tensorflow as tf
 
     height, width, channels = image_shape(twin)
-
-    def from_pixels(images: Any) -> dict[str, Any]:
-        return {output: twin(tf.cast(images, tf.float32), training=False)}
+    from_pixels = answering(lambda pixels: twin(pixels, training=False), familiarity, output)
 
     def decoded(content: Any) -> Any:
         return decode(content, (height, width, channels), fitting)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ExportError
 from ..network.deploying import EMBEDDING
+from ..network.familiarity import Familiarity
 from .modes import MODES
 
 SIGNATURE = "serving_default"
@@ -18,6 +19,8 @@ OUTPUT = "predictions"
 OUTPUTS = {"probabilities": OUTPUT, "logits": OUTPUT, EMBEDDING: EMBEDDING}
 """What a file calls its answer, by its kind."""
 ANSWERS = " or ".join(map(repr, dict.fromkeys(OUTPUTS.values())))
+UNFAMILIAR = "unfamiliar"
+FEATURES = "features"  # of a TFLite file that is not finished: what `unfamiliar` is computed from
 
 
 def constant_weights(twin: keras.Model) -> Callable[[Any], Any]:
@@ -35,17 +38,39 @@ def constant_weights(twin: keras.Model) -> Callable[[Any], Any]:
     return call
 
 
+def answering(
+    network: Callable[[Any], Any], familiarity: Familiarity | None, output: str = OUTPUT
+) -> Callable[[Any], dict[str, Any]]:
+    """A network as a function of pixels that names what it answers.
+
+    Args:
+        network: From float32 pixels to its answer, or, with a familiarity, to that and features.
+        familiarity: What tells strangers by those features.
+        output: What the answer is called.
+    """
+    import tensorflow as tf
+
+    def serve(images: Any) -> dict[str, Any]:
+        answer = network(tf.cast(images, tf.float32))
+        if familiarity is None:
+            return {output: answer}
+        predictions, features = answer
+        return {output: predictions, UNFAMILIAR: familiarity.unfamiliar(features)}
+
+    return serve
+
+
 def trace(twin: keras.Model, mode: str, batch: int | None, output: str = OUTPUT) -> Any:
     """Traces the twin with its weights as constants: the form that the converter folds best.
 
     Args:
-        twin: A model that `deploy` returned.
+        twin: A model that `deploy` returned, or one with its features as a second output.
         mode: The TFLite mode, which decides how the pixels enter.
         batch: Batch size; None: any.
         output: What the answer is called.
 
     Returns:
-        A concrete function from `images` to the answer.
+        A concrete function from `images` to the answer, and to `features` where the twin answers them.
     """
     import tensorflow as tf
 
@@ -53,10 +78,22 @@ def trace(twin: keras.Model, mode: str, batch: int | None, output: str = OUTPUT)
     pixel_type = tf.float32 if MODES[mode].pixels_by_converter else tf.uint8
 
     def serve(images: Any) -> dict[str, Any]:
-        return {output: network(tf.cast(images, tf.float32))}
+        answers = tf.nest.flatten(network(tf.cast(images, tf.float32)))
+        return dict(zip((output, FEATURES), answers, strict=False))
 
     spec = tf.TensorSpec((batch, *image_shape(twin)), pixel_type, name=INPUT)
     return tf.function(serve, input_signature=[spec], autograph=False).get_concrete_function()
+
+
+def trace_unfamiliar(familiarity: Familiarity, batch: int | None) -> Any:
+    """Traces what follows the features: a concrete function from `features` to `unfamiliar`."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((batch, len(familiarity.centre)), tf.float32, name=FEATURES)
+    function = tf.function(
+        lambda features: {UNFAMILIAR: familiarity.unfamiliar(features)}, input_signature=[spec], autograph=False
+    )
+    return function.get_concrete_function()
 
 
 def image_shape(twin: keras.Model) -> tuple[int, int, int]:

@@ -35,6 +35,7 @@ class Limits:
         cosine: Of files that answer an embedding, in place of agreement and accuracy: smallest cosine of an image's
             vector with the network's, in float files and the SavedModel.
         quantized_cosine: Likewise in dynamic, int8 and int16x8 files.
+        known_agreement: Smallest share of the images, strangers too, on which a file takes the same ones for known.
     """
 
     difference: float | None = 1e-4
@@ -46,6 +47,7 @@ class Limits:
     precision_loss: float | None = 0.02
     cosine: float | None = 0.999
     quantized_cosine: float | None = 0.98
+    known_agreement: float | None = 0.95
 
     def __post_init__(self) -> None:
         if self.agreement is not None and not 0 <= self.agreement <= 1:
@@ -56,6 +58,8 @@ class Limits:
             raise ExportError(f"The agreement on labels is a share of them, 0 to 1. Received: {self.label_agreement}.")
         if self.precision_loss is not None and not -1 <= self.precision_loss <= 1:
             raise ExportError(f"The loss of precision is a share, 1 at most. Received: {self.precision_loss}.")
+        if self.known_agreement is not None and not 0 <= self.known_agreement <= 1:
+            raise ExportError(f"The agreement on who is known is a share, 0 to 1. Received: {self.known_agreement}.")
 
         for cosine in (self.cosine, self.quantized_cosine):
             if cosine is not None and not -1 <= cosine <= 1:
@@ -74,6 +78,29 @@ class Limits:
         if mode in _EXACT or (mode == KERAS and precision == "float32"):
             return self.difference
         return self.float16_difference if mode in ("float16", KERAS) else self.quantized_difference
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """What a file keeps of what the export promises; None is what could not be measured.
+
+    Attributes:
+        coverage: By level, the share of the labelled images whose class is among the candidates.
+        calibration_error: Expected calibration error on the labelled images, over 15 bins.
+        uncalibrated_error: The same without the temperature.
+        difference: Largest difference of `unfamiliar` from Keras.
+        agreement: Share of all images, strangers too, that are known to both or to neither.
+        turned_away: Share of the proof's images that the file takes for strangers.
+        let_in: Share of the strangers that it takes for known.
+    """
+
+    coverage: dict[str, float] = field(default_factory=dict)
+    calibration_error: float | None = None
+    uncalibrated_error: float | None = None
+    difference: float | None = None
+    agreement: float | None = None
+    turned_away: float | None = None
+    let_in: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +135,7 @@ class Row:
         cosine: Of an embedding, in place of agreement and accuracy: mean over the images of the cosine of its vector
             and the twin's.
         smallest_cosine: The smallest of them.
+        trusted: How far its answers can be trusted, where the export says so.
     """
 
     mode: str
@@ -130,6 +158,7 @@ class Row:
     mean_average_precision: float | None = None
     cosine: float | None = None
     smallest_cosine: float | None = None
+    trusted: Trusted | None = None
 
     @property
     def delegates(self) -> tuple[str, ...]:
@@ -199,6 +228,29 @@ class Proof:
             table.add_row(*row)
         return table
 
+    def promises(self) -> Table | None:
+        """What is kept of coverage, calibration and the limit for strangers; None where nothing was promised."""
+        from rich.table import Table
+
+        told = [row for row in self.rows if row.trusted is not None]
+        if not told:
+            return None
+        levels = dict.fromkeys(level for row in told if row.trusted for level in row.trusted.coverage)
+        table = Table(title="what is kept of what was promised")
+        shares = [f"covers {float(level):.0%}" for level in levels]
+        for heading in ("file", *shares, "calibration error", "turned away", "let in"):
+            table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
+        for row in told:
+            if (trusted := row.trusted) is not None:
+                table.add_row(
+                    row.file or f"Keras ({row.precision})",
+                    *(_percent(trusted.coverage.get(level)) for level in levels),
+                    f"{_percent(trusted.uncalibrated_error)} → {_percent(trusted.calibration_error)}",
+                    _percent(trusted.turned_away),
+                    _percent(trusted.let_in),
+                )
+        return table
+
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2%}"
@@ -206,3 +258,7 @@ def _share(value: float | None) -> str:
 
 def _cosine(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"

@@ -56,6 +56,7 @@ class Yardstick:
     Attributes:
         given: The network as it is, as a function of pixels.
         own: What its answers have in common with those of its twin.
+        twin: The twin.
 
     Raises:
         ExportError: The network or the labels are of another number of classes.
@@ -74,7 +75,7 @@ class Yardstick:
         thresholds: Sequence[float] | None = None,
     ) -> None:
         self.images, self.labels, self.limits = images, labels, limits
-        network = deploy(model, preprocessing=preprocessing, output=output)
+        self.twin = network = deploy(model, preprocessing=preprocessing, output=output)
         if network.output_shape[-1] != classes:
             raise ExportError(
                 f"The model must have the export's {classes} classes. Received: {network.output_shape[-1]}."

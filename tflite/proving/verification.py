@@ -18,15 +18,17 @@ import numpy as np
 
 from ..errors import ExportError, quiet
 from ..files.flatbuffer import custom_operators, float_operators, gpu_blockers, operators
-from ..files.tracing import SIGNATURE
+from ..files.tracing import OUTPUT, SIGNATURE
 from ..folder import LEARNING, ONNX, PROOF, SAVED_MODEL, Export, size
 from ..pictures.pixels import collect
 from ..running.litert import LiteRTModel, cores
-from ..running.others import open_onnx, open_saved_model
+from ..running.others import Opened, open_onnx, open_saved_model
 from ..running.timing import interleaved
 from .cosines import yardstick_for
 from .limits import KERAS, Limits, Proof, Row
-from .measuring import precision_of
+from .measuring import Yardstick, precision_of
+from .trusting import Answers, TrustTest
+from .trusting import failures as broken_promises
 
 
 def verify(
@@ -34,6 +36,7 @@ def verify(
     folder: str | Path,
     batches: Iterable[Any],
     *,
+    strangers: Iterable[Any] | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
     runs: int = 30,
@@ -48,6 +51,8 @@ def verify(
         folder: The export.
         batches: (images, labels) pairs, or images alone: [n, h, w, c], pixels 0..255; labels are class indices, of a
             single output 0 or 1, of several sigmoids also zeros and ones [n, classes].
+        strangers: Images of nothing that the network knows, batches like those: how many of them each file takes for
+            known goes on record.
         limits: What the files may differ by; None: `Limits()`.
         threads: Threads of LiteRT; None: as many as there are cores.
         runs: Timed rounds for the latency.
@@ -66,6 +71,7 @@ def verify(
     opened = Export.open(folder)
     _check_writable(opened.folder)
     images, labels = collect(batches, opened.input_shape)
+    others = None if strangers is None else collect(strangers, opened.input_shape)[0]
     yardstick = yardstick_for(
         model,
         images,
@@ -76,7 +82,10 @@ def verify(
         output=opened.output,
         thresholds=opened.thresholds,
     )
-    calls: dict[str, Callable[[np.ndarray], Any]] = {KERAS: yardstick.given}
+    trust_test = None
+    if isinstance(yardstick, Yardstick):
+        trust_test = TrustTest(opened.trust, opened.familiarity, yardstick.twin, images, labels, others)
+    calls: dict[str, Any] = {KERAS: yardstick.given}
     failures = []
     for entry in opened.manifest["files"]:
         try:
@@ -89,6 +98,9 @@ def verify(
     rows = []
     for mode, call in calls.items():
         likeness = yardstick.own if mode == KERAS else yardstick.likeness(call)
+        trusted = None
+        if trust_test is not None:
+            trusted = trust_test.measure(_of_keras(call, trust_test) if mode == KERAS else call.answers)
         about = _network_facts(model) if mode == KERAS else _file_facts(opened.files[mode], call)
         low, median, high = (float(value) for value in np.percentile(times[mode], [10, 50, 90]) * 1e3)
         row = Row(
@@ -99,10 +111,12 @@ def verify(
             latency_high_ms=high,
             **asdict(likeness),
             **about,
+            trusted=trusted,
         )
         rows.append(row)
         who = row.file or "The Keras model"
         failures += yardstick.failures(likeness, mode, who=who, precision=row.precision)
+        failures += broken_promises(trusted, limits, who=who)
         if row.custom_operators:
             failures.append(f"{who} must hold TFLite builtins only. Received: {', '.join(row.custom_operators)}.")
     result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine())
@@ -110,7 +124,12 @@ def verify(
     return result
 
 
-def _open(export: Export, entry: dict[str, Any], threads: int) -> Callable[[np.ndarray], np.ndarray]:
+def _of_keras(call: Callable[[np.ndarray], Any], trust_test: TrustTest) -> Answers:
+    """All that a Keras model answers: its own predictions, whatever it was trained in, and its twin's distances."""
+    return lambda images: {**trust_test.reference(images), OUTPUT: call(images)}
+
+
+def _open(export: Export, entry: dict[str, Any], threads: int) -> Opened | LiteRTModel:
     path = export.whole(entry)
     if entry["mode"] == SAVED_MODEL:
         return open_saved_model(path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ExportError, first_line, quiet
 from ..files.flatbuffer import check_flatbuffer
-from ..files.tracing import ANSWERS, INPUT, SIGNATURE, output_named
+from ..files.tracing import ANSWERS, INPUT, SIGNATURE, UNFAMILIAR, output_named
 from ..pictures.pixels import check_values
 from ..pictures.pixels import pixels as as_pixels
 
@@ -32,6 +32,7 @@ class LiteRTModel:
         input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
         output: What the answer is called.
         classes: Length of the answer for one image.
+        widths: By name what the file answers, and how many numbers an image.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -78,16 +79,21 @@ class LiteRTModel:
         self.output, self._dtype = output, details["dtype"]
         self.input_shape: tuple[int | None, ...] = tuple(None if size == -1 else int(size) for size in shapes[0])
         self.classes = int(shapes[1][1])
+        self.widths = {output: self.classes} | ({UNFAMILIAR: 1} if UNFAMILIAR in names["outputs"] else {})
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Answers a batch of images.
+        """The predictions of a batch of images, float32 [n, classes]; see `answers`."""
+        return self.answers(images)[self.output]
+
+    def answers(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """All that the file answers to a batch of images.
 
         Args:
             images: [n, height, width, channels] of the size that the file takes, values in 0..255.
 
         Returns:
-            float32 [n, classes]. A file with a static batch is run as often as that takes, the last time with some of
-            the images repeated.
+            `predictions`, float32 [n, classes], and `unfamiliar`, float32 [n, 1], where the file has it. A file with a
+            static batch is run as often as that takes, the last time with some of the images repeated.
 
         Raises:
             ExportError: The images have another size, or values that are not pixels.
@@ -96,28 +102,29 @@ class LiteRTModel:
         check_values(array, alone=True)
         pixels = np.ascontiguousarray(as_pixels(array, self.input_shape[1:]), self._dtype)
         if not len(pixels):
-            return np.zeros((0, self.classes), np.float32)
+            return {name: np.zeros((0, width), np.float32) for name, width in self.widths.items()}
         step = self.input_shape[0] or len(pixels)
-        answers = []
+        parts = []
         for start in range(0, len(pixels), step):
             batch = pixels[start : start + step]
             whole = batch if len(batch) == step else np.resize(batch, (step, *batch.shape[1:]))
-            answers.append(self._run(whole)[: len(batch)])
-        return np.concatenate(answers)
+            parts.append({name: answer[: len(batch)] for name, answer in self._run(whole).items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.widths}
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
+    def _run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         try:
-            answer: np.ndarray = self._runner(**{INPUT: batch})[self.output]
+            found = self._runner(**{INPUT: batch})
         except (ValueError, RuntimeError) as error:
             raise ExportError(
                 f"A .tflite file must be one that LiteRT can run. Received: {self.path} ({first_line(error)})."
             ) from error
-        if answer.shape != (len(batch), self.classes):
-            raise ExportError(
-                f"A .tflite file must answer {self.classes} numbers an image. Received: {self.path}, which answers "
-                f"{answer.shape} to {len(batch)} images."
-            )
-        return answer
+        for name, width in self.widths.items():
+            if found[name].shape != (len(batch), width):
+                raise ExportError(
+                    f"A .tflite file must answer {width} numbers an image. Received: {self.path}, which answers "
+                    f"{found[name].shape} to {len(batch)} images."
+                )
+        return {name: found[name] for name in self.widths}
 
 
 def opened(content: bytes) -> LiteRTModel:

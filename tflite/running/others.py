@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,34 +11,37 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExportError, first_line
-from ..files.onnx import CLASS_NAMES
-from ..files.tracing import ANSWERS, INPUT, OUTPUT, SIGNATURE, output_named
+from ..files.onnx import CLASS_NAMES, TRUST
+from ..files.tracing import ANSWERS, INPUT, OUTPUT, SIGNATURE, UNFAMILIAR, output_named
+from ..files.trust import NOTHING_SAID, Trust
 from .litert import cores
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file as a function of a uint8 batch that returns a float32 array.
+    """A file as a function of a uint8 batch that returns its predictions, a float32 array.
 
     Attributes:
-        run: The function.
+        answers: The function of all that the file answers, by name.
         image_shape: What it takes of an image, height, width and channels; None: any.
         keep: Whose weights the function needs: they live as long as the object does.
         class_names: Names of the classes, where the file holds them.
         classes: Length of the answer for one image; 0 where the file does not say.
         output: What the answer is called.
+        trust: How far the answers can be trusted, where the file holds that.
     """
 
-    run: Callable[[Any], np.ndarray]
+    answers: Callable[[Any], dict[str, np.ndarray]]
     image_shape: tuple[int | None, ...]
     keep: Any
     class_names: tuple[str, ...] | None = None
     classes: int = 0
     output: str = OUTPUT
+    trust: Trust = NOTHING_SAID
 
     def __call__(self, images: Any) -> np.ndarray:
-        """What the file answers to a batch of pixels."""
-        return self.run(images)
+        """The predictions of a batch of pixels."""
+        return self.answers(images)[self.output]
 
 
 def open_onnx(path: str | Path, *, threads: int | None = None) -> Opened:
@@ -63,23 +67,29 @@ def open_onnx(path: str | Path, *, threads: int | None = None) -> Opened:
         raise ExportError(f"An ONNX file must be whole. Received: {path} ({first_line(error)}).") from error
 
     inputs = {value.name: value for value in session.get_inputs()}
-    output = _check_names("An ONNX file", path, inputs, [value.name for value in session.get_outputs()])
+    outputs = [value.name for value in session.get_outputs()]
+    output = _check_names("An ONNX file", path, inputs, outputs)
     if inputs[INPUT].type != "tensor(uint8)":
         raise ExportError(f"An ONNX file must take uint8 pixels. Received: {path}, which takes {inputs[INPUT].type}.")
 
-    def run(images: np.ndarray) -> np.ndarray:
-        answer: np.ndarray = session.run([output], {INPUT: np.ascontiguousarray(images, np.uint8)})[0]
-        return answer
+    wanted = [name for name in (output, UNFAMILIAR) if name in outputs]
 
     shape = tuple(size if isinstance(size, int) else None for size in inputs[INPUT].shape[1:])
-    answers = next(value.shape for value in session.get_outputs() if value.name == output)
-    if len(shape) != 3 or len(answers) != 2 or not isinstance(answers[1], int):
+    answered = next(value.shape for value in session.get_outputs() if value.name == output)
+    if len(shape) != 3 or len(answered) != 2 or not isinstance(answered[1], int):
         raise ExportError(
             "An ONNX file must map [n, height, width, channels] to [n, classes]. "
-            f"Received: {path} with {inputs[INPUT].shape} to {answers}."
+            f"Received: {path} with {inputs[INPUT].shape} to {answered}."
         )
-    names = session.get_modelmeta().custom_metadata_map.get(CLASS_NAMES)
-    return Opened(run, shape, session, None if names is None else tuple(names.split("\n")), answers[1], output)
+    told = session.get_modelmeta().custom_metadata_map
+    names = told.get(CLASS_NAMES)
+
+    def answers(images: np.ndarray) -> dict[str, np.ndarray]:
+        found = session.run(wanted, {INPUT: np.ascontiguousarray(images, np.uint8)})
+        return dict(zip(wanted, found, strict=True))
+
+    class_names = None if names is None else tuple(names.split("\n"))
+    return Opened(answers, shape, session, class_names, answered[1], output, _trust(told, path))
 
 
 def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:
@@ -111,11 +121,19 @@ def open_saved_model(folder: str | Path, signature: str = SIGNATURE) -> Opened:
             f"A SavedModel must take uint8 pixels. Received: {folder}, which takes {inputs[INPUT].dtype.name}."
         )
 
-    def run(images: Any) -> np.ndarray:
-        return function(**{INPUT: tf.constant(images)})[output].numpy()
+    def answers(images: Any) -> dict[str, np.ndarray]:
+        found = function(**{INPUT: tf.constant(images)})
+        return {name: found[name].numpy() for name in (output, UNFAMILIAR) if name in found}
 
     shape = inputs[INPUT].shape
-    return Opened(run, tuple(shape[1:]) if shape.rank else (None, None, None), loaded, output=output)
+    return Opened(answers, tuple(shape[1:]) if shape.rank else (None, None, None), loaded, output=output)
+
+
+def _trust(told: Mapping[str, str], path: str | Path) -> Trust:
+    try:
+        return Trust.from_json(json.loads(told[TRUST])) if TRUST in told else NOTHING_SAID
+    except (ExportError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ExportError(f"{TRUST!r} in an ONNX file must be as export writes it. Received: {path}.") from error
 
 
 def _check_names(what: str, path: str | Path, inputs: Iterable[str], outputs: Collection[str]) -> str:

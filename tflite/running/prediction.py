@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,53 +13,22 @@ import keras
 import numpy as np
 
 from ..errors import ExportError
-from ..files.metadata import labels_of, thresholds_of
+from ..files.metadata import labels_of, thresholds_of, trust_of
 from ..files.modes import MODES
-from ..files.tracing import OUTPUT, OUTPUTS, image_shape, trace
+from ..files.tracing import OUTPUT, OUTPUTS, UNFAMILIAR, answering, constant_weights, image_shape
+from ..files.trust import NOTHING_SAID, Trust
 from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names, check_thresholds
 from ..network.deploying import EMBEDDING, Output, deploy
+from ..network.familiarity import Familiarity, check_features, with_features
 from ..pictures.fitting import Fitting, decode, fit
 from ..pictures.pixels import check_values
+from .answer import Prediction
 from .litert import LiteRTModel
 from .others import open_onnx, open_saved_model
 
 Picture: TypeAlias = str | Path | bytes | np.ndarray
 """The path of a JPEG, PNG, GIF (its first frame), BMP or WebP file, such a file's bytes, or pixels [height, width,
 channels] in 0..255."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network says of one picture.
-
-    Attributes:
-        probabilities: float32 [classes]; logits where the export answers those.
-        class_names: Names of the classes.
-        thresholds: What the probability of each class exceeds where it is found; None: the likeliest class is.
-    """
-
-    probabilities: np.ndarray
-    class_names: tuple[str, ...]
-    thresholds: tuple[float, ...] | None = None
-
-    @property
-    def label(self) -> str:
-        """Name of the likeliest class."""
-        return self.class_names[int(self.probabilities.argmax())]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes that are found, likeliest first: of several labels a picture maybe none."""
-        if self.thresholds is None:
-            return (self.label,)
-        found = self.probabilities > np.array(self.thresholds, np.float32)
-        order = np.argsort(-self.probabilities, kind="stable")
-        return tuple(self.class_names[index] for index in order if found[index])
-
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The likeliest classes, name and probability, likeliest first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(self.class_names[index], float(self.probabilities[index])) for index in order]
 
 
 class Predictor:
@@ -74,6 +43,8 @@ class Predictor:
             export the SavedModel is used, or the first .tflite file where there is none.
         class_names: Names of the classes; None: those in the export or in the file, or the indices of a model's.
         thresholds: What the probability of each class exceeds where it is found; None: as the export or the file says.
+        trust: Thresholds that keep the class among the candidates; None: as the export or the file says.
+        familiarity: For a Keras model: what tells strangers, as `keras_inception.tflite.familiarity` makes it.
         preprocessing: For a Keras model without one inside: its name (as in `keras_inception.preprocess_input`).
         interpolation: How pictures are resized; None: as the export says, or bilinear.
         central_crop: Which share of a picture's shorter side is kept; None: as the export says, or all of it.
@@ -97,6 +68,8 @@ class Predictor:
         class_names: Sequence[str] | None = None,
         *,
         thresholds: Sequence[float] | None = None,
+        trust: Trust | None = None,
+        familiarity: Familiarity | None = None,
         preprocessing: str | None = None,
         interpolation: str | None = None,
         central_crop: float | None = None,
@@ -108,16 +81,20 @@ class Predictor:
             model = _at(Path(model))
         if preprocessing is not None and not isinstance(model, keras.Model):
             raise ExportError(f"An exported network holds its preprocessing. Received: {preprocessing!r}.")
+        if familiarity is not None and not isinstance(model, keras.Model):
+            raise ExportError("An exported network tells strangers by itself, or not. Received: a familiarity for one.")
         self._model, self._preprocessing = model, preprocessing
-        self._opened = opened = _open(model, preprocessing)
-        self.image_shape: tuple[int, int, int] = opened.image_shape
+        self._opened = opened = _open(model, preprocessing, familiarity)
+        height, width, channels = (int(size or 0) for size in opened.image_shape)
+        self.image_shape: tuple[int, int, int] = height, width, channels
         self.class_names: tuple[str, ...] = ()
         self.thresholds: tuple[float, ...] | None = None
+        self.trust = opened.trust if trust is None else trust
         if opened.output != EMBEDDING:
             known = opened.class_names if class_names is None else class_names
-            self.class_names = tuple(check_class_names(known, opened.answers))
-            thresholds = _thresholds(model) if thresholds is None else thresholds
-            self.thresholds = None if thresholds is None else tuple(check_thresholds(thresholds, opened.answers))
+            self.class_names = tuple(check_class_names(known, opened.width))
+            thresholds = opened.thresholds if thresholds is None else thresholds
+            self.thresholds = None if thresholds is None else tuple(check_thresholds(thresholds, opened.width))
         elif class_names is not None or thresholds is not None:
             raise ExportError("An embedding tells no classes. Received: their names or thresholds.")
         given: dict[str, Any] = {"interpolation": interpolation, "central_crop": central_crop}
@@ -135,7 +112,8 @@ class Predictor:
             ExportError: It is no picture, or its pixels are not in 0..255 or have another number of channels; or the
                 files answer an embedding.
         """
-        return Prediction(self._classes(self.prepare(picture)[None])[0], self.class_names, self.thresholds)
+        (prediction,) = self._named(self._classes(self.prepare(picture)[None]))
+        return prediction
 
     def batch(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """Says what each of several pictures shows; an array [n, height, width, channels] is several pictures.
@@ -144,11 +122,12 @@ class Predictor:
             FileNotFoundError: There is no such file.
             ExportError: See `__call__`.
         """
-        return [Prediction(row, self.class_names, self.thresholds) for row in self.probabilities(pictures)]
+        answers = (self._classes(batch) for batch in self._batches(pictures))
+        return [prediction for answer in answers for prediction in self._named(answer)]
 
     def probabilities(self, pictures: Iterable[Picture]) -> np.ndarray:
         """What the network answers to several pictures, float32 [n, classes]."""
-        answers = [self._classes(batch) for batch in self._batches(pictures)]
+        answers = [self._classes(batch)[OUTPUT] for batch in self._batches(pictures)]
         return np.concatenate(answers) if answers else np.zeros((0, len(self.class_names)), np.float32)
 
     def embed(self, pictures: Iterable[Picture]) -> np.ndarray:
@@ -165,18 +144,18 @@ class Predictor:
             ExportError: As `__call__`, or what was opened tells classes alone.
         """
         network = self._embedding
-        answers = [network.call(batch) for batch in self._batches(pictures)]
-        return np.concatenate(answers) if answers else np.zeros((0, network.answers), np.float32)
+        answers = [network.answers(batch)[network.output] for batch in self._batches(pictures)]
+        return np.concatenate(answers) if answers else np.zeros((0, network.width), np.float32)
 
-    def _classes(self, pixels: np.ndarray) -> np.ndarray:
+    def _classes(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         if self._opened.output == EMBEDDING:
             raise ExportError(
                 "An embedding tells no classes: ask `embed` for vectors. Received: a picture to classify."
             )
-        return self._opened.call(pixels)
+        return self._opened.answers(pixels)
 
     @cached_property
-    def _embedding(self) -> _Network:
+    def _embedding(self) -> _Opened:
         if self._opened.output == EMBEDDING:
             return self._opened
         if isinstance(self._model, keras.Model):
@@ -186,6 +165,12 @@ class Predictor:
             "Vectors are of a Keras model, or of files that were exported with output='embedding' (--head embedding). "
             f"Received: {where}, which tells classes."
         )
+
+    def _named(self, answers: Mapping[str, np.ndarray]) -> list[Prediction]:
+        apart = answers.get(UNFAMILIAR)
+        distances = [None] * len(answers[OUTPUT]) if apart is None else apart.ravel().tolist()
+        rows = zip(answers[OUTPUT], distances, strict=True)
+        return [Prediction(row, self.class_names, self.thresholds, apart, self.trust) for row, apart in rows]
 
     def prepare(self, picture: Picture) -> np.ndarray:
         """The pixels that the network sees of a picture: uint8 [height, width, channels]."""
@@ -234,41 +219,45 @@ def _at(path: Path) -> Export | Path:
     return path if path.suffix in (".tflite", ".onnx") else Export.open(path)
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A network as a function of uint8 pixels, the images that it takes, and what it answers of each."""
+_Answers: TypeAlias = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
-    call: Callable[[np.ndarray], np.ndarray]
-    image_shape: tuple[int, int, int]
-    answers: int
+
+@dataclass(frozen=True)
+class _Opened:
+    """A network as a function of uint8 pixels, and what is known of it: `width` numbers an image called `output`."""
+
+    answers: _Answers
+    image_shape: tuple[int | None, ...]
+    width: int
     class_names: Sequence[str] | None = None
+    thresholds: Sequence[float] | None = None
+    trust: Trust = NOTHING_SAID
     output: str = OUTPUT
 
+    def call(self, pixels: np.ndarray) -> np.ndarray:
+        """What is called `output` alone, float32 [n, width]."""
+        return self.answers(pixels)[self.output]
 
-def _open(model: keras.Model | Export | Path, preprocessing: str | None) -> _Network:
+
+def _open(model: keras.Model | Export | Path, preprocessing: str | None, familiarity: Familiarity | None) -> _Opened:
     if isinstance(model, keras.Model):
-        return deployed(model, preprocessing)
+        return deployed(model, preprocessing, familiarity=familiarity)
     if isinstance(model, Export):
-        file = model.whole(_most_useful(model))
+        file, names = model.whole(_most_useful(model)), model.class_names
         call = open_saved_model(file) if file.is_dir() else LiteRTModel(file, content=file.read_bytes())
-        return _Network(call, model.input_shape, model.answers, model.class_names, OUTPUTS[model.output])
+        thresholds, output = model.thresholds or model.trust.scores(model.answers), OUTPUTS[model.output]
+        return _Opened(call.answers, model.input_shape, model.answers, names, thresholds, model.trust, output)
     if isinstance(model, Path) and model.suffix == ".onnx":
         onnx = open_onnx(model)
-        height, width, channels = (int(size or 0) for size in onnx.image_shape)
-        return _Network(onnx, (height, width, channels), onnx.classes, onnx.class_names, onnx.output)
+        told = onnx.class_names, onnx.trust.scores(onnx.classes), onnx.trust
+        return _Opened(onnx.answers, onnx.image_shape, onnx.classes, *told, onnx.output)
     if isinstance(model, Path):
         lite = LiteRTModel(model)
-        height, width, channels = (int(size or 0) for size in lite.input_shape[1:])
-        names = None if lite.output == EMBEDDING else labels_of(model)
-        return _Network(lite, (height, width, channels), lite.classes, names, lite.output)
+        if lite.output == EMBEDDING:
+            return _Opened(lite.answers, lite.input_shape[1:], lite.classes, output=EMBEDDING)
+        told = labels_of(model), thresholds_of(model), trust_of(model)
+        return _Opened(lite.answers, lite.input_shape[1:], lite.classes, *told)
     raise ExportError(f"A predictor needs a Keras model, an export or a path. Received: {type(model).__name__}.")
-
-
-def _thresholds(model: keras.Model | Export | Path) -> tuple[float, ...] | None:
-    """What an export or a .tflite file tells."""
-    if isinstance(model, Export):
-        return model.thresholds
-    return thresholds_of(model) if isinstance(model, Path) and model.suffix == ".tflite" else None
 
 
 def _most_useful(export: Export) -> dict[str, Any]:
@@ -279,7 +268,13 @@ def _most_useful(export: Export) -> dict[str, Any]:
     return min(rows, key=lambda row: row["mode"] != SAVED_MODEL)
 
 
-def deployed(model: keras.Model, preprocessing: str | None, output: Output = "probabilities") -> _Network:
+def deployed(
+    model: keras.Model,
+    preprocessing: str | None,
+    output: Output = "probabilities",
+    *,
+    familiarity: Familiarity | None = None,
+) -> _Opened:
     """A Keras model's twin, traced once for batches of any size.
 
     Its weights are constants: kernels prepare those once, too.
@@ -287,13 +282,17 @@ def deployed(model: keras.Model, preprocessing: str | None, output: Output = "pr
     import tensorflow as tf
 
     twin = deploy(model, preprocessing=preprocessing, output=output, fold=True)
-    function = trace(twin, "float32", None)
+    if familiarity is not None:
+        check_features(familiarity, twin)
+    network = constant_weights(twin if familiarity is None else with_features(twin))
+    pixels = tf.TensorSpec((None, *image_shape(twin)), tf.uint8)
+    serve = answering(network, familiarity, OUTPUTS[output])
+    traced = tf.function(serve, input_signature=[pixels], autograph=False).get_concrete_function()
 
-    def call(pixels: np.ndarray) -> np.ndarray:
-        answer: np.ndarray = function(tf.constant(pixels))[OUTPUT].numpy()
-        return answer
+    def answers(images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: answer.numpy() for name, answer in traced(tf.constant(images)).items()}
 
-    return _Network(call, image_shape(twin), int(twin.output_shape[-1]), output=OUTPUTS[output])
+    return _Opened(answers, image_shape(twin), int(twin.output_shape[-1]), output=OUTPUTS[output])
 
 
 def _preparation(shape: tuple[int, int, int], fitting: Fitting) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.several import as_targets
 from ..runs.run import CALIBRATION, THRESHOLDS, Run
+from .coverage import coverage_thresholds
 from .evaluate import predict
 from .result import calibration
 
@@ -18,14 +19,16 @@ LEAST_IMAGES = 50
 _STEPS = 60  # halvings of the interval; its end is far below a float32's precision
 
 
-def calibrate(run: Run) -> float:
-    """Fits a run's temperature on its validation images, and keeps it in calibration.json of the run folder.
+def calibrate(run: Run, *, temperature: bool = True) -> float:
+    """Fits a run's temperature and the thresholds of its coverage on its validation images.
 
-    From then on `Run.model()` answers the probabilities that follow from it, and so do evaluation, export and proof.
-    What was evaluated or exported before stays as it was; thresholds of several labels are chosen anew.
+    They are kept in calibration.json of the run folder. From then on `Run.model()` answers the probabilities that
+    follow from the temperature, and so do evaluation, export and proof. What was evaluated or exported before stays as
+    it was; thresholds of several labels are chosen anew, and of several labels there is no coverage.
 
     Args:
         run: a trained run.
+        temperature: whether to fit that; else it is 1, and thresholds of coverage are found alone.
 
     Returns:
         The temperature: below 1 where the network was less sure than it is right, above 1 where it was surer. 1 where
@@ -39,19 +42,21 @@ def calibrate(run: Run) -> float:
         (run.folder / name).unlink(missing_ok=True)
     images = run.splits.validation
     probabilities = predict(run.model(), images, run.config)
-    enough = len(images.labels) >= LEAST_IMAGES
-    temperature = fit_temperature(probabilities, images.labels) if enough else 1.0
-    scaled = at_temperature(probabilities, temperature, several=run.several)
+    fits = temperature and len(images.labels) >= LEAST_IMAGES
+    fitted = fit_temperature(probabilities, images.labels) if fits else 1.0
+    scaled = at_temperature(probabilities, fitted, several=run.several) if fits else probabilities
+    coverage = {} if run.several else coverage_thresholds(scaled, images.labels)
     run.write_json(
         CALIBRATION,
         {
-            "temperature": temperature,
+            "temperature": fitted,
             "images": len(images.labels),
             "error_before": calibration(probabilities, images.labels).error,
             "error": calibration(scaled, images.labels).error,
+            "coverage": {f"{level:g}": threshold for level, threshold in coverage.items()},
         },
     )
-    return temperature
+    return fitted
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:

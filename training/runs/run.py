@@ -90,6 +90,25 @@ class Run:
         """What the classifier's logits are divided by; 1 where the run is not calibrated."""
         return float(self.read_json(CALIBRATION).get("temperature", 1))
 
+    @property
+    def coverage(self) -> dict[float, float | None]:
+        """The probability that a candidate has at least, by the share of images whose class shall be among them.
+
+        None for a level that too few validation images told; empty where images may have several labels, and for a run
+        that was trained before there were such thresholds: `calibrate` finds them.
+
+        Raises:
+            ValueError: where the file that they are kept in is damaged.
+        """
+        found = self.read_json(CALIBRATION).get("coverage", {})
+        try:
+            coverage = {float(level): threshold for level, threshold in found.items()}
+            if all(value is None or (type(value) is float and 0 <= value <= 1) for value in coverage.values()):
+                return coverage
+        except (AttributeError, ValueError):
+            pass
+        raise ValueError(f"Coverage must be a probability for each level. Received: {self.folder / CALIBRATION}")
+
     @cached_property
     def splits(self) -> Splits:
         """The run's images, split as they were in training.
