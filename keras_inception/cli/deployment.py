@@ -44,7 +44,9 @@ def export(
     model: Handle,
     /,
     said: TheModel = UNSAID,
-    output: Annotated[Path | None, by_default("RUN/export; MODEL-export", "FOLDER")] = None,
+    output: Annotated[
+        Path | None, arg(aliases=["-o"], metavar="FOLDER", help_behavior_hint="(default: RUN/export; MODEL-export)")
+    ] = None,
     head: Literal["probabilities", "logits", "embedding"] = "probabilities",
     modes: tuple[Mode, ...] = ("float32", "int8"),
     saved_model: bool = True,
@@ -58,6 +60,7 @@ def export(
     int8_probabilities: FlagCreatePairsOff[bool] = False,
     calibration: Annotated[str, arg(metavar="DATA|COUNT")] = str(CALIBRATION_IMAGES),
     calibration_seed: int = 0,
+    known: Annotated[str | None, by_default("the run's own pictures", "DATA")] = None,
     rounding: Literal["compensated", "nearest"] = "compensated",
     about: Annotated[Options | None, by_default("none", "KEY=VALUE ...")] = None,
     prove: FlagCreatePairsOff[bool] = False,
@@ -83,7 +86,7 @@ def export(
         modes: TFLite files to write.
         saved_model: Write the SavedModel as well.
         onnx: Write an ONNX file as well.
-        unfamiliar: Let the files tell pictures unlike all that the network knows, where the run has enough images.
+        unfamiliar: Let the files tell pictures unlike all that the network knows, where there are images enough.
         score_threshold: Let mediapipe name classes alone whose probability keeps this coverage.
         learning: Write a TFLite file whose classifier an app can train, with its trunk stored so.
         batch: Images a call of the TFLite files; 0 accepts any number.
@@ -92,6 +95,8 @@ def export(
         calibration: What the integer files are calibrated on: how many of the run's training images, or data such as
             folder:PATH, of which as many are taken.
         calibration_seed: Seed of their choice.
+        known: Of other models than runs: labelled pictures of their classes, of which no held-out one trained them, so
+            that the files keep a coverage and tell strangers.
         rounding: How integer files round weights: so that errors cancel on those images, or each to the nearest step.
         about: What the files say of themselves: version, licence, author, description, name.
         prove: Hold the files against the network on real images first, and write none where a limit is passed.
@@ -127,6 +132,7 @@ def export(
         modes=modes,
         saved_model=saved_model,
         onnx=onnx,
+        known=known,
         unfamiliar=unfamiliar,
         score_threshold=score_threshold,
         learning=learning,

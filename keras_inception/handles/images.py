@@ -40,13 +40,16 @@ def preparation(model: OpenedModel, data: str) -> TrainConfig:
     )
 
 
-def open_labelled(model: OpenedModel, data: str, ground_truth: str | None = None) -> tuple[Any, TrainConfig]:
+def open_labelled(
+    model: OpenedModel, data: str, ground_truth: str | None = None, *, train: bool = False
+) -> tuple[Any, TrainConfig]:
     """Opens labelled images to measure a model on.
 
     Args:
         model: The model.
         data: Where they come from, in the words of a configuration's `data`.
         ground_truth: Of a flat folder, the text file that tells the classes; see `measure`.
+        train: The training part, where there are others.
 
     Returns:
         The images of the training's pipeline, and how they are prepared.
@@ -60,8 +63,45 @@ def open_labelled(model: OpenedModel, data: str, ground_truth: str | None = None
     config, names = preparation(model, data), list(model.class_names)
     is_imagenet = names == [name for _, name in imagenet_classes()]
     wnids = [wnid for wnid, _ in imagenet_classes()] if is_imagenet else []
-    several = model.thresholds is not None
-    return open_measured(data, config, names, synonyms=wnids, truth=ground_truth, several=several), config
+    images = open_measured(
+        data, config, names, synonyms=wnids, truth=ground_truth, several=model.thresholds is not None, train=train
+    )
+    return images, config
+
+
+def known_images(model: OpenedModel, data: str, count: int, held_out: int, seed: int = 0) -> tuple[Batches, Batches]:
+    """Some labelled pictures of what a model knows, and others to set limits on.
+
+    Args:
+        model: The model that they are prepared for.
+        data: As in `open_labelled`. Where it has a training part, the first are of it and the others of the rest; else
+            each class is halved, as far as that goes.
+        count: How many of the first at most.
+        held_out: How many of the others at most.
+        seed: Of the choices.
+
+    Returns:
+        Both as batches of pixels and classes.
+
+    Raises:
+        FileNotFoundError: There is no such data.
+        ValueError: Its classes are not the model's.
+    """
+    from keras_inception.training.pipeline.preparing import evaluation_batches
+
+    (first, config), (others, _) = (open_labelled(model, data, train=train) for train in (True, False))
+    order = np.random.default_rng(seed)
+    if list(first.names) == list(others.names):
+        shuffled = order.permutation(len(first.labels))
+        # A stable sort by class: every second of each, whatever the classes' sizes.
+        places = shuffled[np.argsort(first.labels[shuffled], kind="stable")]
+        first, others = first.subset(np.sort(places[::2])), others.subset(np.sort(places[1::2]))
+
+    def some(images: Any, most: int) -> Batches:
+        chosen = np.sort(order.choice(len(images.labels), min(most, len(images.labels)), replace=False))
+        return iter(evaluation_batches(images.subset(chosen), config).as_numpy_iterator())
+
+    return some(first, count), some(others, held_out)
 
 
 def some_of(model: OpenedModel, data: str, count: int, seed: int = 0) -> Batches:

@@ -45,34 +45,78 @@ def export_run(
 
 
 def export_model(
-    model: OpenedModel, folder: Path, *, unfamiliar: bool = True, score_threshold: float | None = None, **options: Any
+    model: OpenedModel,
+    folder: Path,
+    *,
+    known: str | None = None,
+    unfamiliar: bool = True,
+    score_threshold: float | None = None,
+    **options: Any,
 ) -> Export:
     """Exports a network that was opened, with its class names and its way of preparing pictures.
 
     Args:
         model: A model that has a network in Keras.
         folder: Folder to write.
-        unfamiliar: Whether the files tell strangers, where the model is a run with pictures enough.
-        score_threshold: Level of a run's coverage whose threshold mediapipe applies.
+        known: Labelled pictures of the model's classes that it was not trained on, such as `folder:PATH`: they tell
+            what a network that is no run's can be trusted with. A training part, where there is one, may be its own.
+        unfamiliar: Whether the files tell strangers, where there are pictures enough.
+        score_threshold: Level of coverage whose threshold mediapipe applies.
         **options: Further arguments of `tflite.export`.
     """
     from keras_inception import tflite
 
     classes = {"class_names": model.class_names, "thresholds": model.thresholds}
     network = model.keras_model("An export")
-    known: dict[str, Any] = {
+    told: dict[str, Any] = {
         **({} if options.get("output") == "embedding" else classes),
         "preprocessing": model.preprocessing,
         "interpolation": model.fitting.interpolation,
         "central_crop": model.fitting.central_crop,
     }
-    if model.run is not None and options.get("output") != "embedding":
-        known |= _trusting(model.run, network, unfamiliar, score_threshold)
+    if known is not None:
+        if (
+            model.run is not None
+            or model.thresholds is not None
+            or options.get("output", "probabilities") != "probabilities"
+        ):
+            raise ValueError(
+                "What a model knows is told of probabilities of one label, and of no run, which tells it itself. "
+                f"Received: {known} beside {model.handle}"
+            )
+        told |= _trusting_by(model, network, known, unfamiliar, score_threshold)
+    elif model.run is not None and options.get("output") != "embedding":
+        told |= _trusting(model.run, network, unfamiliar, score_threshold)
     elif score_threshold is not None:
         raise ValueError(
-            f"A level of coverage is of a run's probabilities, told by its validation images. Received: {model.handle}"
+            "A level of coverage is told by pictures that the network was not trained on: those of a run, or --known. "
+            f"Received: {model.handle} without any"
         )
-    return tflite.export(network, folder, **{**known, **options})
+    return tflite.export(network, folder, **{**told, **options})
+
+
+def _trusting_by(
+    model: OpenedModel, network: keras.Model, data: str, unfamiliar: bool, score_threshold: float | None
+) -> dict[str, Any]:
+    """The same for any network, by labelled pictures."""
+    import numpy as np
+
+    from keras_inception import tflite, training
+    from keras_inception.handles.images import known_images
+    from keras_inception.tflite.network.familiarity import ends_dense
+
+    count = max(_FAMILIAR_IMAGES, _PER_CLASS * len(model.class_names))
+    images, others = known_images(model, data, count, _HELD_OUT)
+    held_out = list(others)
+    answers = np.concatenate([model(pixels.astype(np.uint8)) for pixels, _ in held_out])
+    labels = np.concatenate([classes for _, classes in held_out])
+    told: dict[str, Any] = {
+        "trust": tflite.Trust(training.coverage_thresholds(answers, labels), score_threshold),
+        "familiarity": None,
+    }
+    if unfamiliar and len(labels) >= LEAST_HELD_OUT and ends_dense(network):
+        told["familiarity"] = tflite.familiarity(network, images, held_out, preprocessing=model.preprocessing)
+    return told
 
 
 def _trusting(run: Run, network: keras.Model, unfamiliar: bool, score_threshold: float | None) -> dict[str, Any]:

@@ -252,3 +252,27 @@ def test_mistakes_get_one_sentence(command, folder, tmp_path, monkeypatch, argum
     code, _, err = command(*arguments)
     assert code == 1 and len(err.splitlines()) == 1, err
     assert all(word in err for word in words), err
+
+
+def test_any_model_learns_what_it_knows_from_labelled_pictures(command, folder, tmp_path):
+    labels, place = folder / "names.txt", tmp_path / "digits"
+    for index, (pixels, label) in enumerate(zip(*(part[800:1200] for part in digits()), strict=True)):
+        file = place / ("train" if index < 200 else "validation") / CLASSES[label] / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(file)
+    arguments = ["--labels", labels, "--modes", "float32", "--no-saved-model", "--known"]
+    code, _, err = command("export", folder / "own.keras", *arguments, f"folder:{place}", "-o", tmp_path / "out")
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert (manifest["unfamiliar"]["images"], manifest["unfamiliar"]["held_out"]) == (200, 200)
+    predict = tflite.Predictor(tmp_path / "out")
+    found = predict.batch(digits()[0][1200:1700])
+    right = [CLASSES[label] in one.candidates(0.9) for one, label in zip(found, digits()[1][1200:1700], strict=True)]
+    assert np.mean(right) == pytest.approx(0.9, abs=0.06)
+    assert np.mean([one.known for one in found]) == pytest.approx(0.95, abs=0.05)
+    # Of one part alone, half of each class sets the limits.
+    code, _, err = command(
+        "export", folder / "own.keras", *arguments, f"folder:{place / 'train'}", "-o", tmp_path / "halves"
+    )
+    manifest = json.loads((tmp_path / "halves" / "export.json").read_text())
+    assert (manifest["unfamiliar"]["images"], manifest["unfamiliar"]["held_out"]) == (100, 100), err

@@ -92,6 +92,7 @@ def open_labelled(
     *,
     several: bool = False,
     synonyms: Sequence[str] = (),
+    train: bool = False,
 ) -> tuple[AnyImages, list[BadFile]]:
     """Opens data as one labelled set: its test or validation part where it has one, else all of it.
 
@@ -102,6 +103,7 @@ def open_labelled(
         known_bad: paths that an earlier check found undecodable; the check is not repeated then.
         several: whether the run's images may have several labels; data of one label an image is data of several too.
         synonyms: other names of the same classes, for data that names all of its own so.
+        train: its training part instead.
 
     Raises:
         UnlabelledError: where its classes are not among `class_names`.
@@ -116,7 +118,8 @@ def open_labelled(
             f"The classes of {specification} must be among the {len(class_names)} classes trained on. "
             f"Received: {len(parts.class_names)} classes, {some(strangers)} unknown"
         )
-    images = next(part for part in (parts.test, parts.validation, parts.train) if part is not None)
+    held_out = () if train else (parts.test, parts.validation)
+    images = next(part for part in (*held_out, parts.train) if part is not None)
     place = np.array([class_names.index(name) for name in parts.class_names], np.int64)
     if images.labels.ndim == 2:
         if not several:

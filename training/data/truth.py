@@ -20,6 +20,7 @@ def open_measured(
     synonyms: Sequence[str] = (),
     truth: str | None = None,
     several: bool = False,
+    train: bool = False,
 ) -> AnyImages:
     """Opens labelled images to measure a network on that was trained elsewhere.
 
@@ -31,6 +32,7 @@ def open_measured(
         truth: text file that tells the class of each image of a flat folder; without one, its files' names may begin
             with their class's synonym.
         several: whether images may have several labels.
+        train: the training part, where there are others.
 
     Raises:
         FileNotFoundError: where there is no such data.
@@ -44,7 +46,9 @@ def open_measured(
     else:
         found = list_named(place, synonyms) if kind == "folder" else None
         if found is None:
-            images, _ = open_labelled(specification, config, list(names), several=several, synonyms=synonyms)
+            images, _ = open_labelled(
+                specification, config, list(names), several=several, synonyms=synonyms, train=train
+            )
             return _accurate(images)
         listing = found
     return _accurate(open_listings([listing], config, None, to_train=False).train)
