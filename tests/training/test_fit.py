@@ -71,7 +71,7 @@ def test_the_run_folder_explains_itself(run, data):
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         "config.json", "environment.json", "class_names.txt", "data.json", "metrics.json", "history.csv",
-        "evaluation.json", "tensorboard", "checkpoints", "quarantine.txt", "report.html",
+        "evaluation.json", "calibration.json", "tensorboard", "checkpoints", "quarantine.txt", "report.html",
     }  # fmt: skip
     assert {path.name for path in (run.folder / "checkpoints").iterdir()} == {"best.keras", "last.keras", "state"}
     assert any((run.folder / "tensorboard").rglob("events.out.tfevents.*"))
