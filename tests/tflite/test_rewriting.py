@@ -7,7 +7,7 @@ import pytest
 import keras_inception.tflite as kt
 from keras_inception.tflite.files import rewriting
 from keras_inception.tflite.files.converting import convert
-from keras_inception.tflite.files.flatbuffer import float_operators, operators, read
+from keras_inception.tflite.files.flatbuffer import float_operators, operators, read, write
 from keras_inception.tflite.files.tracing import trace
 from keras_inception.tflite.network.rounding import compensate_rounding
 from keras_inception.tflite.running.litert import opened
@@ -33,6 +33,29 @@ def network() -> keras.Model:
 @pytest.fixture(scope="module")
 def float_file() -> bytes:
     return convert(trace(kt.deploy(network(), fold=True), "float32", None), "float32", None)
+
+
+def test_weights_behind_the_flatbuffer_are_kept(float_file: bytes):
+    import flatbuffers
+
+    model = read(float_file)
+    outside = [
+        (buffer, bytes(buffer.data)) for buffer in model.buffers if buffer.data is not None and len(buffer.data) > 512
+    ]
+
+    def packed(start: int) -> bytes:
+        for buffer, data in outside:
+            buffer.data, buffer.offset, buffer.size = None, start, len(data)
+            start += len(data)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    content = packed(len(packed(2))) + b"".join(data for _, data in outside)
+    assert len(outside) > 2
+    rewritten = write(read(content))
+    for file in (content, rewritten):
+        np.testing.assert_array_equal(opened(file)(PIXELS[:2]), opened(float_file)(PIXELS[:2]))
 
 
 def kinds_of_weights(content: bytes) -> dict[str, set[str]]:

@@ -91,10 +91,19 @@ def gpu_blockers(found: Iterable[str]) -> tuple[str, ...]:
 
 
 def read(content: bytes) -> Any:
-    """A TFLite file as the schema's objects, to be changed and written anew."""
+    """A TFLite file as the schema's objects, to be changed and written anew.
+
+    Buffers that a file keeps behind its FlatBuffer, as litert-quantizer's large ones, are brought inside.
+    """
+    import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
-    return schema.ModelT.InitFromPackedBuf(content)
+    model = schema.ModelT.InitFromPackedBuf(content)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 0 and 1 say that the data is inside
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def write(model: Any) -> bytes:
