@@ -6,10 +6,11 @@ converter does not.
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +131,8 @@ class _Files:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Drops litert-quantizer's progress bars and its warning about how it calibrates."""
-    with quiet(), warnings.catch_warnings():
+    # The bars go to Python's own stderr, which the command has put elsewhere than the descriptor.
+    with quiet(), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
         yield
 
