@@ -281,7 +281,7 @@ def deployed(
     """
     import tensorflow as tf
 
-    twin = deploy(model, preprocessing=preprocessing, output=output, fold=True)
+    twin = deploy(model, preprocessing=preprocessing, output=output, fold=not _has_leaky_relus(model))
     if familiarity is not None:
         check_features(familiarity, twin)
     network = constant_weights(twin if familiarity is None else with_features(twin))
@@ -303,4 +303,16 @@ def _preparation(shape: tuple[int, int, int], fitting: Fitting) -> tuple[Any, An
     return (
         tf.function(lambda content: decode(content, shape, fitting), [tf.TensorSpec((), tf.string)], False),
         tf.function(lambda image: fit(image, shape, fitting), [any_size], False),
+    )
+
+
+def _has_leaky_relus(model: keras.Model) -> bool:
+    """Whether TensorFlow would fuse a convolution's bias with a leaky ReLU, whose slope its oneDNN kernels then miss.
+
+    A batch norm between the two keeps them apart.
+    """
+    layers = model._flatten_layers(include_self=False)
+    return any(
+        isinstance(layer, keras.layers.LeakyReLU) or getattr(layer, "activation", None) is keras.activations.leaky_relu
+        for layer in layers
     )
