@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .running.timing import Timing, benchmark
 
 # Each imports from those before it alone; tests/test_imports.py holds it.
-_ROOMS = ("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "exporting")
+_ROOMS = ("errors", "atomic", "pictures", "network", "files", "folder", "running", "proving", "writing", "exporting")
 
 _MODULES = {
     "About": "files.metadata",

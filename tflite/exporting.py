@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,18 +15,14 @@ import numpy as np
 
 from .atomic import check_target, whole_folder
 from .errors import ExportError, quiet
-from .files.converting import convert, one_sentence, require_tensorflow
-from .files.flatbuffer import custom_operators, float_operators, operators
-from .files.joining import with_unfamiliar
+from .files.converting import one_sentence, require_tensorflow
 from .files.learning import TrunkMode, learning_file
-from .files.metadata import LABELS, About, with_metadata
+from .files.metadata import LABELS, About
 from .files.modes import MODES, check_modes
 from .files.onnx import write_onnx
-from .files.rewriting import DYNAMIC_WEIGHTS
 from .files.saved_model import write_saved_model
-from .files.tracing import INPUT, OUTPUTS, SIGNATURE, image_shape, trace
+from .files.tracing import INPUT, OUTPUTS, SIGNATURE, image_shape
 from .files.trust import Trust
-from .files.unit_length import with_unit_length
 from .folder import (
     FAMILIARITY,
     FORMAT,
@@ -40,21 +36,17 @@ from .folder import (
     described,
     strangers,
 )
-from .network.deploying import EMBEDDING, Output, deploy, without_unit_length
-from .network.equalization import equalize_channels
+from .network.deploying import EMBEDDING, Output, deploy, folds_in_tensorflow, without_unit_length
 from .network.familiarity import Familiarity, with_features
 from .network.graph import scales_pixels
-from .network.pools import convolve_pools
-from .network.rounding import compensate_rounding
 from .pictures.fitting import Fitting
 from .pictures.pixels import calibration_images, collect
-from .proving.cosines import AnyYardstick, yardstick_for
+from .proving.cosines import yardstick_for
 from .proving.limits import Limits
 from .proving.measuring import has_decisions
-from .proving.selective import quantize_selectively
 from .proving.trusting import trust_for
 from .proving.verification import verify
-from .running.litert import opened
+from .writing import Job, write_file, write_mode
 
 
 def export(
@@ -162,7 +154,7 @@ def export(
     trust = trust_for(twin, output, trust, familiarity)
     if familiarity is not None:
         twin = with_features(twin)
-    job = _Job(
+    job = Job(
         twin=without_unit_length(twin) if output == EMBEDDING else twin,
         familiarity=familiarity,
         trust=trust,
@@ -194,17 +186,21 @@ def export(
         rows = []
         if saved_model:
             with one_sentence("SavedModel"), quiet():
-                write_saved_model(twin, partial / SAVED_MODEL, fitting, OUTPUTS[output], familiarity)
+                served = twin
+                if not folds_in_tensorflow(model):
+                    served = deploy(model, preprocessing=raw, output=output)
+                    served = served if familiarity is None else with_features(served)
+                write_saved_model(served, partial / SAVED_MODEL, fitting, OUTPUTS[output], familiarity)
             rows.append(described(partial, SAVED_MODEL, SAVED_MODEL))
         if onnx:
             with one_sentence("ONNX"), quiet():
                 write_onnx(twin, partial / "model.onnx", job.class_names, OUTPUTS[output], familiarity, trust)
             rows.append(described(partial, "model.onnx", ONNX))
-        rows += [_write_mode(job, partial, mode, yardstick if mode == "int8" else None) for mode in chosen]
+        rows += [write_mode(job, partial, mode, yardstick if mode == "int8" else None) for mode in chosen]
         if learning is not None:
             with one_sentence(LEARNING), quiet():
                 content = learning_file(model, learning, preprocessing=raw)
-            rows.append(_write_file(partial, LEARNING, content) | {"trunk": learning})
+            rows.append(write_file(partial, LEARNING, content) | {"trunk": learning})
         manifest = {
             "format": FORMAT,
             "model": model.name,
@@ -222,88 +218,7 @@ def export(
     return Export.open(target)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What every file of an export is made from."""
-
-    twin: keras.Model
-    familiarity: Familiarity | None
-    trust: Trust
-    batch: int | None
-    class_names: Sequence[str]
-    thresholds: Sequence[float] | None
-    about: About
-    output: Output
-    calibration: np.ndarray | None
-    compensated: bool
-    float_probabilities: bool
-
-
-def _write_mode(job: _Job, folder: Path, mode: str, yardstick: AnyYardstick | None) -> dict[str, Any]:
-    """Writes the TFLite file of a mode; with a yardstick, layers that cost too much stay float."""
-    network = _for_integers(job, mode) if MODES[mode].rounded else job.twin
-    details: dict[str, Any] = {}
-    with one_sentence(mode), quiet():
-        traced = trace(network, mode, job.batch, OUTPUTS[job.output])
-        content = convert(traced, mode, job.calibration, float_probabilities=job.float_probabilities)
-    if yardstick is not None:
-        content, details = _selected(job, network, content, yardstick)
-    if job.familiarity is not None:
-        with one_sentence(mode), quiet():
-            content = with_unfamiliar(content, job.familiarity, mode, job.batch)
-    return _write_file(folder, mode, content, job) | details
-
-
-def _for_integers(job: _Job, mode: str) -> keras.Model:
-    """The twin in the form of which an integer mode keeps most."""
-    network, images = job.twin, job.calibration
-    if mode == "int8":
-        network = convolve_pools(network)
-    if job.compensated and images is not None:
-        # Sixteen bits have steps enough for every channel.
-        network = equalize_channels(network, images) if mode == "int8" else network
-        network = compensate_rounding(network, images, least=DYNAMIC_WEIGHTS if mode == "dynamic" else 0)
-    return network
-
-
-def _selected(job: _Job, rounded: keras.Model, content: bytes, yardstick: AnyYardstick) -> tuple[bytes, dict[str, Any]]:
-    """The int8 file as it is where it keeps the limits, else one with float layers, and what export.json says of it."""
-
-    def acceptable(file: Any) -> bool:
-        return not yardstick.failures(yardstick.likeness(file), "int8")
-
-    if job.calibration is None or acceptable(opened(content)):
-        return content, {"float_layers": []}
-    with one_sentence("int8"), quiet():
-        float_file = convert(trace(rounded, "float32", job.batch, OUTPUTS[job.output]), "float32", None)
-    names = [layer.name for layer in job.twin.layers]
-    chosen = quantize_selectively(float_file, job.calibration, acceptable, layer_names=names)
-    return chosen.content, {"float_layers": list(chosen.float_layers)}
-
-
-def _write_file(folder: Path, mode: str, content: bytes, job: _Job | None = None) -> dict[str, Any]:
-    """Writes a TFLite file, with metadata where it is of a job, and returns its row in the manifest."""
-    if job is not None and job.output == EMBEDDING:
-        content = with_unit_length(content)
-    found = operators(content)
-    if custom := custom_operators(found):
-        raise ExportError(f"Files must hold TFLite's builtin operators only. Received: {', '.join(custom)}.")
-    if job is not None:
-        content = with_metadata(
-            content,
-            job.about,
-            class_names=job.class_names,
-            image_shape=image_shape(job.twin),
-            output=job.output,
-            thresholds=job.thresholds or job.trust.scores(len(job.class_names)),
-            trust=job.trust,
-        )
-    name = f"model_{mode}.tflite"
-    (folder / name).write_bytes(content)
-    return described(folder, name, mode) | {"operators": found, "float_operators": float_operators(content)}
-
-
-def _manifest_of(job: _Job) -> dict[str, Any]:
+def _manifest_of(job: Job) -> dict[str, Any]:
     shape = image_shape(job.twin)
     packages = ("keras-inception", "keras", "tensorflow", "ai-edge-litert")
     return {

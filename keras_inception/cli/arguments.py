@@ -14,12 +14,8 @@ Options = dict[str, OptionValue]
 Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
 Split = Literal["test", "validation", "train"]
 
-Name = Positional[Annotated[str, arg(metavar="NAME")]]
-RunFolder = Positional[Annotated[Path, arg(metavar="RUN")]]
-MoreRuns = Positional[Annotated[tuple[Path, ...], arg(metavar="[RUN ...]", help_behavior_hint="")]]
 Handle = Positional[Annotated[str, arg(metavar="MODEL")]]
 MoreHandles = Positional[Annotated[tuple[str, ...], arg(metavar="[MODEL ...]", help_behavior_hint="")]]
-File = Positional[Annotated[Path, arg(metavar="FILE")]]
 Files = Positional[Annotated[tuple[Path, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]]
 Json = FlagCreatePairsOff[bool]
 

@@ -12,6 +12,7 @@ from keras_inception.labels import imagenet_classes
 
 if TYPE_CHECKING:
     from keras_inception.training import TrainConfig
+    from keras_inception.training.data.images import Parts
 
 Batches: TypeAlias = Iterator[tuple[np.ndarray, np.ndarray] | np.ndarray]
 BATCH = 32
@@ -40,19 +41,16 @@ def preparation(model: OpenedModel, data: str) -> TrainConfig:
     )
 
 
-def open_labelled(
-    model: OpenedModel, data: str, ground_truth: str | None = None, *, train: bool = False
-) -> tuple[Any, TrainConfig]:
+def open_labelled(model: OpenedModel, data: str, ground_truth: str | None = None) -> tuple[Parts, TrainConfig]:
     """Opens labelled images to measure a model on.
 
     Args:
         model: The model.
         data: Where they come from, in the words of a configuration's `data`.
         ground_truth: Of a flat folder, the text file that tells the classes; see `measure`.
-        train: The training part, where there are others.
 
     Returns:
-        The images of the training's pipeline, and how they are prepared.
+        The parts of the data, and how the images are prepared.
 
     Raises:
         FileNotFoundError: There is no such data.
@@ -63,10 +61,8 @@ def open_labelled(
     config, names = preparation(model, data), list(model.class_names)
     is_imagenet = names == [name for _, name in imagenet_classes()]
     wnids = [wnid for wnid, _ in imagenet_classes()] if is_imagenet else []
-    images = open_measured(
-        data, config, names, synonyms=wnids, truth=ground_truth, several=model.thresholds is not None, train=train
-    )
-    return images, config
+    several = model.thresholds is not None
+    return open_measured(data, config, names, synonyms=wnids, truth=ground_truth, several=several), config
 
 
 def known_images(model: OpenedModel, data: str, count: int, held_out: int, seed: int = 0) -> tuple[Batches, Batches]:
@@ -87,11 +83,14 @@ def known_images(model: OpenedModel, data: str, count: int, held_out: int, seed:
         FileNotFoundError: There is no such data.
         ValueError: Its classes are not the model's.
     """
+    from keras_inception.training.data.sources import held_out as held_out_of
     from keras_inception.training.pipeline.preparing import evaluation_batches
 
-    (first, config), (others, _) = (open_labelled(model, data, train=train) for train in (True, False))
+    parts, config = open_labelled(model, data)
+    first: Any = parts.train
+    others: Any = held_out_of(parts)
     order = np.random.default_rng(seed)
-    if list(first.names) == list(others.names):
+    if others is first:
         shuffled = order.permutation(len(first.labels))
         # A stable sort by class: every second of each, whatever the classes' sizes.
         places = shuffled[np.argsort(first.labels[shuffled], kind="stable")]
@@ -122,15 +121,17 @@ def some_of(model: OpenedModel, data: str, count: int, seed: int = 0) -> Batches
         ValueError: It holds no pictures.
     """
     from keras_inception.training.data.images import UnlabelledError
+    from keras_inception.training.data.sources import held_out
     from keras_inception.training.data.truth import open_pictures
     from keras_inception.training.pipeline.preparing import evaluation_batches
 
     labelled = True
     try:
-        images, config = open_labelled(model, data)
+        parts, config = open_labelled(model, data)
     except UnlabelledError:
         config, labelled = preparation(model, data), False
-        images = open_pictures(data, config)
+        parts = open_pictures(data, config)
+    images: Any = held_out(parts)
     if count < len(images.labels):
         chosen = np.random.default_rng(seed).choice(len(images.labels), count, replace=False)
         images = images.subset(np.sort(chosen))

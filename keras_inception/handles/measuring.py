@@ -79,12 +79,14 @@ def measure(
         FileNotFoundError: There is no such data.
         ValueError: Its classes are not those of the model, or the model takes pictures that are not square.
     """
+    from keras_inception.training.data.sources import held_out
     from keras_inception.training.evaluation.evaluate import answers_of
     from keras_inception.training.evaluation.result import summarise, summarise_labels
     from keras_inception.training.pipeline.crops import check_crops
 
     check_crops(crops)
-    images, config = open_labelled(model, data, ground_truth)
+    parts, config = open_labelled(model, data, ground_truth)
+    images = held_out(parts)
     names = list(model.class_names)
     spent: list[tuple[int, float]] = []
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_inception.weights import WeightSet
 
 Kind: TypeAlias = Literal["run", "network", "keras", "export", "tflite", "onnx"]
+_TO_GREY = (0.299, 0.587, 0.114)  # as decoders make grey of colours
 KINDS: dict[Kind, str] = {
     "run": "a run folder",
     "network": "a network by name",
@@ -175,7 +176,7 @@ class _PillowReader:
         if not Path(picture).is_file():
             raise FileNotFoundError(f"An image file must exist. Received: {picture}")
         pixels = np.rint(read_picture(picture, self._preparation)).astype(np.uint8)
-        return pixels if self._shape[2] == 3 else np.rint(pixels.mean(axis=2, keepdims=True)).astype(np.uint8)
+        return pixels if self._shape[2] == 3 else np.rint(pixels @ _TO_GREY).astype(np.uint8)[..., None]
 
     def probabilities(self, pictures: Iterable[Any]) -> np.ndarray:
         return self._call(np.stack([self.prepare(picture) for picture in pictures]))

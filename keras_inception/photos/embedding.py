@@ -25,16 +25,13 @@ from keras_inception.tflite.running.prediction import deployed
 from keras_inception.training import TrainConfig
 from keras_inception.training.config import ModelConfig, PipelineConfig
 from keras_inception.training.data.decode import BadFile
-from keras_inception.training.data.folders import class_folders, image_files
-from keras_inception.training.data.images import AnyImages, FileImages
-from keras_inception.training.data.listing import undecodable
-from keras_inception.training.data.sources import open_parts
+from keras_inception.training.data.images import AnyImages
+from keras_inception.training.data.truth import open_pictures
 from keras_inception.training.files import alone, read_json, write_text
 from keras_inception.training.runs.run import SPLITS
 
 ABOUT = "about"
 SUFFIX = ".npz"
-UNKNOWN = -1  # the label of a picture without one
 _LEFT_OUT = "left_out.json"
 
 
@@ -207,16 +204,7 @@ def _pictures(
         model=ModelConfig(image_size=height, channels=channels),
         pipeline=PipelineConfig(max_bad_share=1),
     )
-    kind, _, where = data.partition(":")
-    folder = Path(where).expanduser()
-    if kind == "folder" and folder.is_dir() and not class_folders(folder):
-        paths = [str(path) for path in image_files(folder)]
-        bad_files, bad = undecodable(paths, where, config, known_bad)
-        names = [path for path in paths if path not in bad]
-        if not names:
-            raise ValueError(f"A folder of pictures must hold some that can be decoded. Received: none in {folder}")
-        return {"train": FileImages(channels, np.full(len(names), UNKNOWN), names)}, [], bad_files
-    parts = open_parts(data, config, known_bad, to_train=False)
+    parts = open_pictures(data, config, known_bad)
     there = {part: getattr(parts, part) for part in SPLITS}
     return {part: images for part, images in there.items() if images is not None}, parts.class_names, parts.bad_files
 

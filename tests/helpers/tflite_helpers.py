@@ -87,6 +87,22 @@ def tiny(*, last: keras.layers.Layer | None = None, classes: int = 10) -> keras.
     return keras.Model(pixels, keras.layers.Activation("softmax", name="predictions")(logits), name="tiny")
 
 
+def colours() -> keras.Model:
+    """A network of the mean colours of sixteen parts of a picture, for programs that take colours alone."""
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(x))
+    x = keras.layers.Dense(10, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))(x)
+    return keras.Model(pixels, keras.layers.Softmax(name="predictions")(x), name="colours")
+
+
+def coloured(count: int) -> np.ndarray:
+    """Pictures of sixteen colours each, uint8 [count, 32, 32, 3]."""
+    parts = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3))
+    return parts.repeat(8, 1).repeat(8, 2).astype(np.uint8)
+
+
 def two_headed(seed: int = 0) -> keras.Model:
     """Convolution, batch norm, depthwise convolution and an auxiliary head: what exports differ by, in seven layers."""
     keras.utils.set_random_seed(seed)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from sklearn.covariance import OAS
-from tflite_helpers import CLASSES, answers, digits, fitted, tiny, two_headed
+from tflite_helpers import CLASSES, answers, coloured, colours, digits, fitted, tiny, two_headed
 
 import keras_inception.tflite as kt
 from keras_inception.tflite.files.metadata import trust_of
@@ -330,13 +330,7 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["float32", "int8"])
 def test_mediapipe_applies_the_threshold_and_has_a_head_for_strangers(mode: str, mediapipe_python: str, tmp_path: Path):
-    keras.utils.set_random_seed(0)
-    pixels = keras.Input((32, 32, 3))
-    x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
-    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(x))
-    x = keras.layers.Dense(10, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))(x)
-    model = keras.Model(pixels, keras.layers.Softmax(name="predictions")(x), name="colours")
-    pictures = np.random.default_rng(0).integers(0, 256, (90, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    model, pictures = colours(), coloured(90)
     found = kt.familiarity(model, [(pictures[:60], np.arange(60) % 10)], [pictures[60:]])
     trust = kt.Trust({0.95: 0.3}, score_threshold=0.95)
     export = kt.export(

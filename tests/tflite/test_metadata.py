@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from tflite_helpers import CLASSES, answers, digits, tiny
+from tflite_helpers import CLASSES, answers, coloured, colours, digits, tiny
 
 import keras_inception.tflite as kt
 from keras_inception.tflite.files.metadata import labels_of
@@ -109,13 +109,7 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["float32", "int8"])
 def test_mediapipe_reads_a_file_and_answers_with_our_labels(mode: str, mediapipe_python: str, tmp_path: Path):
-    keras.utils.set_random_seed(0)
-    pixels = keras.Input((32, 32, 3))
-    x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
-    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(x))
-    x = keras.layers.Dense(10, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))(x)
-    model = keras.Model(pixels, keras.layers.Softmax(name="predictions")(x), name="colours")
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    model, pictures = colours(), coloured(8)
     export = kt.export(model, tmp_path / "out", class_names=NAMES, modes=mode, saved_model=False, calibration=pictures)
     np.save(tmp_path / "pictures.npy", pictures)
     command = [mediapipe_python, "-c", CLASSIFY, str(export.files[mode]), str(tmp_path / "pictures.npy")]

@@ -1,7 +1,10 @@
 """A predictor says of any picture what the network says of it, prepared as evaluation prepares it."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -176,3 +179,29 @@ def test_a_central_crop_is_the_same_in_training_saved_model_and_predictor(tmp_pa
     assert not np.array_equal(kt.Predictor(export, central_crop=1.0).prepare(encoded), expected)
     with pytest.raises(kt.ExportError, match="a share above 0"):
         kt.Predictor(export, central_crop=0.0)
+
+
+LEAKY = """
+import keras, numpy as np
+from keras import layers
+from keras_inception import tflite
+keras.utils.set_random_seed(0)
+pixels = keras.Input((32, 32, 3))
+x = layers.Rescaling(1 / 127.5, -1)(pixels)
+sides = [layers.BatchNormalization(beta_initializer="normal")(layers.Conv2D(8, 3, use_bias=False)(x)) for _ in "ab"]
+x = layers.LeakyReLU(0.05)(layers.Add()(sides))
+model = keras.Model(pixels, layers.GlobalAveragePooling2D()(x))
+pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+expected = model(pictures.astype("float32"), training=False).numpy()
+tflite.export(model, "out", modes=[])
+for opened in (tflite.Predictor(model), tflite.Predictor("out")):
+    print(np.abs(opened.probabilities(pictures) - expected).max() < 1e-5)
+"""
+
+
+def test_leaky_relus_keep_their_slope_in_tensorflows_fused_kernels(tmp_path: Path):
+    # Those of oneDNN, which these tests do without, lose it where a convolution has a bias.
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
+    command = [sys.executable, "-c", LEAKY]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
+    assert result.stdout.split() == ["True", "True"]

@@ -9,16 +9,18 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ExportError
 from ..network.deploying import EMBEDDING, Output
 from .flatbuffer import SEAL, sealed, with_buffers
 from .tracing import OUTPUTS, UNFAMILIAR
 from .trust import NOTHING_SAID, Trust
+
+T = TypeVar("T")
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -114,12 +116,10 @@ def labels_of(path: str | Path) -> tuple[str, ...]:
         FileNotFoundError: There is no such file.
         ExportError: There are no labels in it.
     """
-    content = Path(path).read_bytes()
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return tuple(archive.read(LABELS).decode("utf-8").splitlines())
-    except Exception as error:  # zipfile raises whatever a damaged directory leads to
-        raise ExportError(f"A .tflite file must hold {LABELS}, as export writes it. Received: {path}.") from error
+    labels = _packed(path, LABELS, lambda text: tuple(text.splitlines()))
+    if labels is None:
+        raise ExportError(f"A .tflite file must hold {LABELS}, as export writes it. Received: {path}.")
+    return labels
 
 
 def thresholds_of(path: str | Path) -> tuple[float, ...] | None:
@@ -131,14 +131,7 @@ def thresholds_of(path: str | Path) -> tuple[float, ...] | None:
         FileNotFoundError: There is no such file.
         ExportError: They are damaged.
     """
-    content = Path(path).read_bytes()
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if SCORES not in archive.namelist():
-                return None
-            return tuple(float(line.split(",")[3]) for line in archive.read(SCORES).decode("utf-8").splitlines())
-    except Exception as error:  # zipfile raises whatever a damaged directory leads to
-        raise ExportError(f"{SCORES} in a .tflite file must be as export writes it. Received: {path}.") from error
+    return _packed(path, SCORES, lambda text: tuple(float(line.split(",")[3]) for line in text.splitlines()))
 
 
 def trust_of(path: str | Path) -> Trust:
@@ -148,12 +141,17 @@ def trust_of(path: str | Path) -> Trust:
         FileNotFoundError: There is no such file.
         ExportError: That is damaged.
     """
+    return _packed(path, TRUST, lambda text: Trust.from_json(json.loads(text))) or NOTHING_SAID
+
+
+def _packed(path: str | Path, name: str, read: Callable[[str], T]) -> T | None:
+    """What one of the texts in a .tflite file says; None where the file has none of that name."""
     content = Path(path).read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return Trust.from_json(json.loads(archive.read(TRUST))) if TRUST in archive.namelist() else NOTHING_SAID
+            return read(archive.read(name).decode("utf-8")) if name in archive.namelist() else None
     except Exception as error:  # zipfile raises whatever a damaged directory leads to
-        raise ExportError(f"{TRUST} in a .tflite file must be as export writes it. Received: {path}.") from error
+        raise ExportError(f"A .tflite file must hold {name}, as export writes it. Received: {path}.") from error
 
 
 # ---- the metadata's FlatBuffer. Its schema (metadata_schema.fbs, parser version 1.0.0) ships with no package that an

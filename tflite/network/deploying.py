@@ -149,3 +149,15 @@ def check_deployable(model: keras.Model) -> None:
                 f"The model must not be quantised by Keras; the export quantises it. Received: layer {layer.name!r} in "
                 f"{layer.quantization_mode}."
             )
+
+
+def folds_in_tensorflow(model: keras.Model) -> bool:
+    """Whether TensorFlow may run a model with its batch norms folded.
+
+    Where a convolution has a bias, its kernels for CPUs fuse a sum and a leaky ReLU that follow, and lose the ReLU's
+    slope. What Keras computes with a batch norm in between has to stay so.
+    """
+    return not any(
+        isinstance(layer, keras.layers.LeakyReLU) or getattr(layer, "activation", None) is keras.activations.leaky_relu
+        for layer in model._flatten_layers(include_self=False)
+    )

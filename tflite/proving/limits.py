@@ -87,7 +87,7 @@ class Trusted:
     Attributes:
         coverage: By level, the share of the labelled images whose class is among the candidates.
         calibration_error: Expected calibration error on the labelled images, over 15 bins.
-        uncalibrated_error: The same without the temperature.
+        uncalibrated_error: The same without the temperature; None where there is none.
         difference: Largest difference of `unfamiliar` from Keras.
         agreement: Share of all images, strangers too, that are known to both or to neither.
         turned_away: Share of the proof's images that the file takes for strangers.
@@ -242,10 +242,11 @@ class Proof:
             table.add_column(heading, justify="left" if heading == "file" else "right", no_wrap=True)
         for row in told:
             if (trusted := row.trusted) is not None:
+                errors = (trusted.uncalibrated_error, trusted.calibration_error)
                 table.add_row(
                     row.file or f"Keras ({row.precision})",
                     *(_percent(trusted.coverage.get(level)) for level in levels),
-                    f"{_percent(trusted.uncalibrated_error)} → {_percent(trusted.calibration_error)}",
+                    " → ".join(_percent(error) for error in errors if error is not None) or "–",
                     _percent(trusted.turned_away),
                     _percent(trusted.let_in),
                 )

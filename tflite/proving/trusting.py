@@ -66,12 +66,14 @@ class TrustTest:
             return {}
         right = probabilities[np.arange(len(probabilities)), self._labels]
         told = {level: np.float32(least) for level, least in self._trust.coverage.items() if least is not None}
-        powers = np.power(probabilities.astype("float64"), self._trust.temperature)
-        uncalibrated = powers / powers.sum(axis=1, keepdims=True)
+        uncalibrated = None
+        if self._trust.temperature != 1:
+            powers = np.power(probabilities.astype("float64"), self._trust.temperature)
+            uncalibrated = calibration_error(powers / powers.sum(axis=1, keepdims=True), self._labels)
         return {
             "coverage": {f"{level:g}": float((right >= least).mean()) for level, least in told.items()},
             "calibration_error": calibration_error(probabilities, self._labels),
-            "uncalibrated_error": calibration_error(uncalibrated, self._labels),
+            "uncalibrated_error": uncalibrated,
         }
 
     def _of_distances(self, distances: np.ndarray, expected: np.ndarray) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..files.modes import MODES
 from ..files.tracing import OUTPUT, OUTPUTS, UNFAMILIAR, answering, constant_weights, image_shape
 from ..files.trust import NOTHING_SAID, Trust
 from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names, check_thresholds
-from ..network.deploying import EMBEDDING, Output, deploy
+from ..network.deploying import EMBEDDING, Output, deploy, folds_in_tensorflow
 from ..network.familiarity import Familiarity, check_features, with_features
 from ..pictures.fitting import Fitting, decode, fit
 from ..pictures.pixels import check_values
@@ -281,7 +281,7 @@ def deployed(
     """
     import tensorflow as tf
 
-    twin = deploy(model, preprocessing=preprocessing, output=output, fold=not _has_leaky_relus(model))
+    twin = deploy(model, preprocessing=preprocessing, output=output, fold=folds_in_tensorflow(model))
     if familiarity is not None:
         check_features(familiarity, twin)
     network = constant_weights(twin if familiarity is None else with_features(twin))
@@ -303,16 +303,4 @@ def _preparation(shape: tuple[int, int, int], fitting: Fitting) -> tuple[Any, An
     return (
         tf.function(lambda content: decode(content, shape, fitting), [tf.TensorSpec((), tf.string)], False),
         tf.function(lambda image: fit(image, shape, fitting), [any_size], False),
-    )
-
-
-def _has_leaky_relus(model: keras.Model) -> bool:
-    """Whether TensorFlow would fuse a convolution's bias with a leaky ReLU, whose slope its oneDNN kernels then miss.
-
-    A batch norm between the two keeps them apart.
-    """
-    layers = model._flatten_layers(include_self=False)
-    return any(
-        isinstance(layer, keras.layers.LeakyReLU) or getattr(layer, "activation", None) is keras.activations.leaky_relu
-        for layer in layers
     )

@@ -92,9 +92,30 @@ def open_labelled(
     *,
     several: bool = False,
     synonyms: Sequence[str] = (),
-    train: bool = False,
 ) -> tuple[AnyImages, list[BadFile]]:
     """Opens data as one labelled set: its test or validation part where it has one, else all of it.
+
+    The arguments and errors are those of `labelled_parts`.
+    """
+    parts = labelled_parts(specification, config, class_names, known_bad, several=several, synonyms=synonyms)
+    return held_out(parts), parts.bad_files
+
+
+def held_out(parts: Parts) -> AnyImages:
+    """The test or validation part of data where it has one, else all of it."""
+    return next(part for part in (parts.test, parts.validation, parts.train) if part is not None)
+
+
+def labelled_parts(
+    specification: str,
+    config: TrainConfig,
+    class_names: list[str],
+    known_bad: Sequence[str] | None = None,
+    *,
+    several: bool = False,
+    synonyms: Sequence[str] = (),
+) -> Parts:
+    """Opens data with the labels of a network that was trained elsewhere.
 
     Args:
         specification: where it comes from.
@@ -103,7 +124,6 @@ def open_labelled(
         known_bad: paths that an earlier check found undecodable; the check is not repeated then.
         several: whether the run's images may have several labels; data of one label an image is data of several too.
         synonyms: other names of the same classes, for data that names all of its own so.
-        train: its training part instead.
 
     Raises:
         UnlabelledError: where its classes are not among `class_names`.
@@ -118,20 +138,26 @@ def open_labelled(
             f"The classes of {specification} must be among the {len(class_names)} classes trained on. "
             f"Received: {len(parts.class_names)} classes, {some(strangers)} unknown"
         )
-    held_out = () if train else (parts.test, parts.validation)
-    images = next(part for part in (*held_out, parts.train) if part is not None)
     place = np.array([class_names.index(name) for name in parts.class_names], np.int64)
-    if images.labels.ndim == 2:
-        if not several:
+
+    def relabelled(images: AnyImages | None) -> AnyImages | None:
+        if images is None:
+            return None
+        if images.labels.ndim == 1:
+            labels = as_targets(place[images.labels], len(class_names)) if several else place[images.labels]
+        elif several:
+            labels = np.zeros((len(images.labels), len(class_names)), np.float32)
+            labels[:, place] = images.labels
+        else:
             raise ValueError(
                 "A network that was trained on one label an image must be measured on such images. "
                 f"Received: images of several labels in {specification}"
             )
-        labels = np.zeros((len(images.labels), len(class_names)), np.float32)
-        labels[:, place] = images.labels
-    else:
-        labels = as_targets(place[images.labels], len(class_names)) if several else place[images.labels]
-    return dataclasses.replace(images, labels=labels), parts.bad_files
+        return dataclasses.replace(images, labels=labels)
+
+    train, validation, test = map(relabelled, (parts.train, parts.validation, parts.test))
+    assert train is not None  # of data that is there
+    return dataclasses.replace(parts, train=train, validation=validation, test=test, class_names=class_names)
 
 
 def describe(images: AnyImages, class_names: list[str]) -> dict[str, Any]:

@@ -4,12 +4,18 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from ..config import TrainConfig
 from .folders import class_folders, image_files
-from .images import AnyImages, FileImages
-from .listing import Listing, Row, cited, is_file, open_listings
-from .sources import open_labelled, open_parts
+from .images import AnyImages, FileImages, Parts
+from .listing import Listing, Row, cited, is_file, open_listings, undecodable
+from .sources import labelled_parts, open_parts
+
+UNKNOWN = -1
+"""The label of a picture without one."""
 
 
 def open_measured(
@@ -20,9 +26,8 @@ def open_measured(
     synonyms: Sequence[str] = (),
     truth: str | None = None,
     several: bool = False,
-    train: bool = False,
-) -> AnyImages:
-    """Opens labelled images to measure a network on that was trained elsewhere.
+) -> Parts:
+    """Opens labelled images to measure a network on that was trained elsewhere; `held_out` chooses the usual part.
 
     Args:
         specification: where they come from, in the words of `TrainConfig.data`.
@@ -32,7 +37,6 @@ def open_measured(
         truth: text file that tells the class of each image of a flat folder; without one, its files' names may begin
             with their class's synonym.
         several: whether images may have several labels.
-        train: the training part, where there are others.
 
     Raises:
         FileNotFoundError: where there is no such data.
@@ -42,37 +46,46 @@ def open_measured(
     if truth is not None and kind != "folder":
         raise ValueError(f"A list of classes is for the images of folder:PATH. Received: {specification}")
     if truth is not None:
-        listing = list_truth(place, truth, names, synonyms)
+        listing: Listing | None = list_truth(place, truth, names, synonyms)
     else:
-        found = list_named(place, synonyms) if kind == "folder" else None
-        if found is None:
-            images, _ = open_labelled(
-                specification, config, list(names), several=several, synonyms=synonyms, train=train
-            )
-            return _accurate(images)
-        listing = found
-    return _accurate(open_listings([listing], config, None, to_train=False).train)
+        listing = list_named(place, synonyms) if kind == "folder" else None
+    if listing is not None:
+        parts = open_listings([listing], config, None, to_train=False)
+    else:
+        parts = labelled_parts(specification, config, list(names), several=several, synonyms=synonyms)
+    return dataclasses.replace(
+        parts, train=_accurate(parts.train), validation=_accurate(parts.validation), test=_accurate(parts.test)
+    )
 
 
-def open_pictures(specification: str, config: TrainConfig) -> AnyImages:
-    """Opens the pictures of any source, whatever their classes: of a folder without sub-folders the files in it.
+def open_pictures(specification: str, config: TrainConfig, known_bad: Sequence[str] | None = None) -> Parts:
+    """Opens the pictures of any source: of a folder without sub-folders the files in it, their labels `UNKNOWN`.
 
-    The labels say nothing.
+    Args:
+        specification: where they come from, in the words of `TrainConfig.data`.
+        config: how they are prepared.
+        known_bad: paths that an earlier check found undecodable; the check is not repeated then.
 
     Raises:
         FileNotFoundError: where there is no such data.
-        ValueError: where it holds no pictures.
+        ValueError: where it holds no pictures that can be decoded.
     """
     kind, _, place = specification.partition(":")
-    if kind == "folder" and Path(place).expanduser().is_dir() and not class_folders(Path(place).expanduser()):
-        root = _folder(place)
-        listing = _listing(root, [(file, 0) for file in image_files(root)], 1)
-        return open_listings([listing], config, None, to_train=False).train
-    parts = open_parts(specification, config, to_train=False)
-    return next(part for part in (parts.train, parts.validation, parts.test) if part is not None)
+    if kind != "folder" or not Path(place).expanduser().is_dir() or class_folders(Path(place).expanduser()):
+        return open_parts(specification, config, known_bad, to_train=False)
+    paths = [str(path) for path in image_files(_folder(place))]
+    bad_files, bad = undecodable(paths, place, config, known_bad)
+    names = [path for path in paths if path not in bad]
+    if not names:
+        raise ValueError(f"A folder of pictures must hold some that can be decoded. Received: none in {place}")
+    images = FileImages(config.model.channels, np.full(len(names), UNKNOWN), names)
+    return Parts(images, None, None, [], bad_files)
 
 
-def _accurate(images: AnyImages) -> AnyImages:
+Some = TypeVar("Some", AnyImages, AnyImages | None)
+
+
+def _accurate(images: Some) -> Some:
     """The same images, decoded as those who publish weights and phones do."""
     return dataclasses.replace(images, accurate=True) if isinstance(images, FileImages) else images
 
