@@ -77,7 +77,13 @@ def test_a_list_tells_the_classes_of_a_flat_folder(folder, tmp_path):
     model = ki.open_model(folder / "own.keras", labels=folder / "names.txt")
     expected = measure(model, f"folder:{folder / 'data'}").evaluation
     by_index = [f"{name} {CLASSES.index(label)}" for name, label in reversed(shown)]
-    for lines in (by_index, [label for _, label in shown]):
+    by_name = [f"{name} {label}" for name, label in shown]  # classes of two words
+    for lines in (
+        by_index,
+        by_name,
+        [line.replace(".png ", ".png\t") for line in by_name],
+        [label for _, label in shown],
+    ):
         (tmp_path / "truth.txt").write_text("\n".join(lines))
         found = measure(model, f"folder:{tmp_path / 'flat'}", ground_truth=str(tmp_path / "truth.txt")).evaluation
         assert (found.accuracy, found.images) == (expected.accuracy, 60)
@@ -94,6 +100,14 @@ def test_a_list_tells_the_classes_of_a_flat_folder(folder, tmp_path):
             measure(model, f"folder:{tmp_path / 'flat'}", ground_truth=str(tmp_path / "truth.txt"))
     with pytest.raises(FileNotFoundError, match="A list of classes is a text file"):
         measure(model, f"folder:{tmp_path / 'flat'}", ground_truth="nowhere.txt")
+
+
+def test_pictures_beside_folders_of_others_are_not_left_out_in_silence(folder, tmp_path):
+    flat(folder, tmp_path / "mixed")
+    (tmp_path / "mixed" / "more").symlink_to(folder / "data" / "digit 1")
+    model = ki.open_model(folder / "own.keras")
+    with pytest.raises(ValueError, match="not both. Received: '00.png', '01.png' and 58 more beside 'more'"):
+        list(some_of(model, f"folder:{tmp_path / 'mixed'}", 5))
 
 
 def test_imagenet_is_known_by_wordnet_ids_in_folders_and_in_file_names(tmp_path):

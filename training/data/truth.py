@@ -2,15 +2,16 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from ..config import TrainConfig
+from .decode import is_image_name
 from .folders import class_folders, image_files
-from .images import AnyImages, FileImages, Parts
+from .images import AnyImages, FileImages, Parts, some
 from .listing import Listing, Row, cited, is_file, open_listings, undecodable
 from .sources import labelled_parts, open_parts
 
@@ -68,12 +69,21 @@ def open_pictures(specification: str, config: TrainConfig, known_bad: Sequence[s
 
     Raises:
         FileNotFoundError: where there is no such data.
-        ValueError: where it holds no pictures that can be decoded.
+        ValueError: where it holds no pictures that can be decoded, or some beside folders of others.
     """
     kind, _, place = specification.partition(":")
-    if kind != "folder" or not Path(place).expanduser().is_dir() or class_folders(Path(place).expanduser()):
+    root = Path(place).expanduser()
+    if kind != "folder" or not root.is_dir():
         return open_parts(specification, config, known_bad, to_train=False)
-    paths = [str(path) for path in image_files(_folder(place))]
+    if folders := class_folders(root):
+        beside = [path.name for path in sorted(root.iterdir()) if is_image_name(path) and path.is_file()]
+        if beside:
+            raise ValueError(
+                "A folder of pictures holds them itself or in folders of classes, not both. "
+                f"Received: {some(beside, 2)} beside {some(folders, 2)} in {root}"
+            )
+        return open_parts(specification, config, known_bad, to_train=False)
+    paths = [str(path) for path in image_files(root)]
     bad_files, bad = undecodable(paths, place, config, known_bad)
     names = [path for path in paths if path not in bad]
     if not names:
@@ -108,17 +118,16 @@ def list_truth(folder: str, truth: str, names: Sequence[str], synonyms: Sequence
     files = {file.relative_to(root).as_posix(): file for file in image_files(root)}
     lines = [line.strip() for line in _text(truth).splitlines() if line.strip()]
     number = {name: index for index, name in enumerate(synonyms)} | {name: index for index, name in enumerate(names)}
-    by_name = {file.name: path for path, file in files.items()}
-    first = lines[0].rsplit(maxsplit=1) if lines else []
-    if len(first) == 2 and (first[0] in files or first[0] in by_name):
+    known = {file.name: file for file in files.values()} | files
+    if lines and _pair(lines[0], known) is not None:
         pairs = []
         for line in lines:
-            image, _, label = line.rpartition(" ") if " " in line else line.rpartition("\t")
-            path = files.get(image.strip()) or files.get(by_name.get(image.strip(), ""))
-            if path is None:
+            pair = _pair(line, known)
+            if pair is None:
                 raise ValueError(f"A list of classes names images of the folder. Received: {line!r} for {root}")
+            image, label = pair
             index = int(label) if label.isdecimal() and label not in number else number.get(label, -1)
-            pairs.append((path, index, label))
+            pairs.append((known[image], index, label))
     else:
         if all(line.isdecimal() for line in lines) and not set(lines) <= set(number):
             raise ValueError(
@@ -135,6 +144,16 @@ def list_truth(folder: str, truth: str, names: Sequence[str], synonyms: Sequence
     if strange:
         raise ValueError(f"A list of classes names classes of the model. Received: {cited(strange)} in {truth}")
     return _listing(root, [(file, index) for file, index, _ in pairs], len(names))
+
+
+def _pair(line: str, known: Collection[str]) -> tuple[str, str] | None:
+    """Image and class of a line, with a tab or blanks between; names and classes may hold blanks themselves."""
+    for part in (line.partition, line.rpartition):
+        for separator in ("\t", " "):
+            image, _, label = part(separator)
+            if image.strip() in known and label.strip():
+                return image.strip(), label.strip()
+    return None
 
 
 def list_named(folder: str, synonyms: Sequence[str]) -> Listing | None:
