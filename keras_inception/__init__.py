@@ -56,6 +56,9 @@ _LAZY = {
 _SUBPACKAGES = ("numerics", "weights")
 
 
+_REGISTERED = ("keras_inception.custom_layers", "keras_inception.integers")
+
+
 class _AfterKeras(MetaPathFinder):
     """Registers the custom layers when Keras is imported: Keras itself looks for no package that it does not know."""
 
@@ -69,14 +72,16 @@ class _AfterKeras(MetaPathFinder):
 
             def run_and_register(module: ModuleType) -> None:
                 run(module)
-                importlib.import_module("keras_inception.custom_layers")
+                for name in _REGISTERED:
+                    importlib.import_module(name)
 
             spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
         return spec
 
 
 if "keras" in sys.modules:
-    importlib.import_module("keras_inception.custom_layers")
+    for _name in _REGISTERED:
+        importlib.import_module(_name)
 else:
     sys.meta_path.insert(0, _AfterKeras())
 

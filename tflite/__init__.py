@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .folder import Export
     from .network.deploying import deploy
     from .network.familiarity import Familiarity, familiarity, fit_familiarity
+    from .network.simulating import simulate
     from .proving.limits import Limits, Proof, Row, Trusted
     from .proving.verification import verify
     from .running.answer import Prediction
@@ -43,6 +44,7 @@ _MODULES = {
     "export": "exporting",
     "familiarity": "network.familiarity",
     "fit_familiarity": "network.familiarity",
+    "simulate": "network.simulating",
     "verify": "proving.verification",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "export",
     "familiarity",
     "fit_familiarity",
+    "simulate",
     "verify",
 ]
 

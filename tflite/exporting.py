@@ -13,6 +13,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_inception.integers import is_simulation
+
 from .atomic import check_target, whole_folder
 from .errors import ExportError, quiet
 from .files.converting import one_sentence, require_tensorflow
@@ -21,7 +23,7 @@ from .files.metadata import LABELS, About
 from .files.modes import MODES, check_modes
 from .files.onnx import write_onnx
 from .files.saved_model import write_saved_model
-from .files.tracing import INPUT, OUTPUTS, SIGNATURE, image_shape
+from .files.tracing import INPUT, OUTPUTS, SIGNATURE
 from .files.trust import Trust
 from .folder import (
     FAMILIARITY,
@@ -36,7 +38,7 @@ from .folder import (
     described,
     strangers,
 )
-from .network.deploying import EMBEDDING, Output, deploy, folds_in_tensorflow, without_unit_length
+from .network.deploying import EMBEDDING, Output, deploy, folds_in_tensorflow, image_shape, without_unit_length
 from .network.familiarity import Familiarity, with_features
 from .network.graph import scales_pixels
 from .pictures.fitting import Fitting
@@ -58,7 +60,7 @@ def export(
     trust: Trust | None = None,
     familiarity: Familiarity | None = None,
     calibration: Iterable[Any] | np.ndarray | None = None,
-    modes: Iterable[str] = ("float32", "int8"),
+    modes: Iterable[str] | None = None,
     saved_model: bool = True,
     onnx: bool = False,
     learning: TrunkMode | None = None,
@@ -93,7 +95,8 @@ def export(
             float32 [n, 1], above 1 for pictures unlike all that the network knows.
         calibration: Real images for the integer modes: batches [n, h, w, c] (or pairs of them and labels), or single
             images, pixels 0..255. A hundred or more of the training images are a good choice.
-        modes: TFLite files to write: names in `keras_inception.tflite.files.modes.MODES`.
+        modes: TFLite files to write: names in `keras_inception.tflite.files.modes.MODES`; None: float32 and int8, of a
+            model that `simulate` made int8, which it is written as alone.
         saved_model: Whether to write the SavedModel; it takes any batch size, and has a second signature,
             `serve_encoded`, for `encoded` JPEG or PNG files.
         onnx: Whether to write model.onnx as well, for any batch size. Needs the `onnx` extra.
@@ -129,7 +132,10 @@ def export(
         ExportError: An argument breaks a rule, something stands at `folder`, the network cannot be expressed in
             TFLite's builtin operators, or a limit was passed. Nothing was written then.
     """
-    target, chosen = Path(folder), check_modes(modes)
+    simulation = is_simulation(model)
+    target, chosen = Path(folder), check_modes(default_modes(model) if modes is None else modes)
+    if simulation:
+        _check_simulation(chosen, onnx, learning, int8_probabilities)
     if not (chosen or saved_model or onnx or learning):
         raise ExportError("An export needs at least one mode, the SavedModel or another file. Received: none.")
     if selective and (proof is None or "int8" not in chosen):
@@ -148,7 +154,9 @@ def export(
     if preprocessing is None:
         _check_preprocessing(twin)
     shape, classes = image_shape(twin), int(twin.output_shape[-1])
-    calibrated = any(MODES[mode].calibrated or (MODES[mode].rounded and calibration is not None) for mode in chosen)
+    calibrated = not simulation and any(
+        MODES[mode].calibrated or (MODES[mode].rounded and calibration is not None) for mode in chosen
+    )
     if thresholds is not None and not has_decisions(twin):
         raise ExportError(f"Thresholds are for a network that ends in sigmoids. Received: {model.name} without.")
     trust = trust_for(twin, output, trust, familiarity)
@@ -244,6 +252,25 @@ def _manifest_of(job: Job) -> dict[str, Any]:
         "trust": job.trust.to_json(),
         "calibration_images": 0 if job.calibration is None else len(job.calibration),
     }
+
+
+def default_modes(model: keras.Model) -> tuple[str, ...]:
+    """The TFLite files of a model of which none are named."""
+    return ("int8",) if is_simulation(model) else ("float32", "int8")
+
+
+def _check_simulation(modes: Sequence[str], onnx: bool, learning: str | None, int8_probabilities: bool) -> None:
+    others = [mode for mode in modes if mode != "int8"]
+    others += [
+        what
+        for what, asked in (("ONNX", onnx), (LEARNING, learning), ("probabilities in integers", int8_probabilities))
+        if asked
+    ]
+    if others:
+        raise ExportError(
+            f"A model that simulates its int8 file is exported as that, with float probabilities, and as a SavedModel. "
+            f"Received: {', '.join(others)}."
+        )
 
 
 def _refuse_classes(given: dict[str, Any]) -> None:

@@ -10,18 +10,20 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_inception.integers import is_simulation
+
 from .errors import ExportError, quiet
-from .files.converting import convert, one_sentence
+from .files.converting import convert, convert_annotated, one_sentence
 from .files.flatbuffer import custom_operators, float_operators, operators
 from .files.joining import with_unfamiliar
 from .files.metadata import About, with_metadata
 from .files.modes import MODES
 from .files.rewriting import DYNAMIC_WEIGHTS
-from .files.tracing import OUTPUTS, image_shape, trace
+from .files.tracing import OUTPUTS, trace
 from .files.trust import Trust
 from .files.unit_length import with_unit_length
 from .folder import described
-from .network.deploying import EMBEDDING, Output
+from .network.deploying import EMBEDDING, Output, image_shape
 from .network.equalization import equalize_channels
 from .network.familiarity import Familiarity
 from .network.pools import convolve_pools
@@ -54,7 +56,10 @@ def write_mode(job: Job, folder: Path, mode: str, yardstick: AnyYardstick | None
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
         traced = trace(network, mode, job.batch, OUTPUTS[job.output])
-        content = convert(traced, mode, job.calibration, float_probabilities=job.float_probabilities)
+        if is_simulation(network):
+            content = convert_annotated(traced)
+        else:
+            content = convert(traced, mode, job.calibration, float_probabilities=job.float_probabilities)
     if yardstick is not None:
         content, details = _selected(job, network, content, yardstick)
     if job.familiarity is not None:
@@ -66,6 +71,8 @@ def write_mode(job: Job, folder: Path, mode: str, yardstick: AnyYardstick | None
 def _for_integers(job: Job, mode: str) -> keras.Model:
     """The twin in the form of which an integer mode keeps most."""
     network, images = job.twin, job.calibration
+    if is_simulation(network):
+        return network
     if mode == "int8":
         network = convolve_pools(network)
     if job.compensated and images is not None:

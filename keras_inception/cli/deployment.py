@@ -48,7 +48,9 @@ def export(
         Path | None, arg(aliases=["-o"], metavar="FOLDER", help_behavior_hint="(default: RUN/export; MODEL-export)")
     ] = None,
     head: Literal["probabilities", "logits", "embedding"] = "probabilities",
-    modes: tuple[Mode, ...] = ("float32", "int8"),
+    modes: Annotated[
+        tuple[Mode, ...] | None, by_default("float32 int8; int8 of a run that quantised", "MODE ...")
+    ] = None,
     saved_model: bool = True,
     onnx: FlagCreatePairsOff[bool] = False,
     unfamiliar: bool = True,
@@ -115,6 +117,7 @@ def export(
     """
     need_tensorflow()
     from keras_inception.handles import open_model
+    from keras_inception.tflite.exporting import default_modes
 
     if batch < 0:
         raise ValueError(f"--batch must be at least 0. Received: {batch}")
@@ -123,13 +126,13 @@ def export(
     if data is not None and not prove:
         raise ValueError(f"--data is what --prove takes. Received: --data {data} alone")
     opened = open_model(model, **dataclasses.asdict(said))
-    opened.keras_model("An export")
+    chosen = modes or default_modes(opened.keras_model("An export"))
     exported = export_model(
         opened,
         output or _place(opened),
-        calibration=_calibration(opened, calibration, calibration_seed, modes),
+        calibration=_calibration(opened, calibration, calibration_seed, chosen),
         output=head,
-        modes=modes,
+        modes=chosen,
         saved_model=saved_model,
         onnx=onnx,
         known=known,

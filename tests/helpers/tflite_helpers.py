@@ -1,12 +1,16 @@
 """Real digits and narrow GoogLeNets for the tests of the export."""
 
 from functools import cache
+from pathlib import Path
 
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
 import keras_inception as ki
+import keras_inception.tflite as kt
+from keras_inception.integers import Integers
+from keras_inception.tflite.running.litert import LiteRTModel
 
 CLASSES = tuple(f"digit {index}" for index in range(10))
 
@@ -45,6 +49,12 @@ def fitted(count: int = 300) -> keras.Model:
     keras.utils.set_random_seed(0)
     model = narrow()
     take_statistics(model)
+    fit_classifier(model, count)
+    return model
+
+
+def fit_classifier(model: keras.Model, count: int = 300) -> None:
+    """Gives a network the logits that fit digits best, in closed form."""
     images, labels = digits()
     logits = model.get_layer("predictions_logits")
     features = answers(keras.Model(model.inputs[0], logits.input), images[:count]).astype("float64")
@@ -54,7 +64,6 @@ def fitted(count: int = 300) -> keras.Model:
     weights = np.linalg.solve(inputs.T @ inputs + 100 * np.eye(inputs.shape[1]), inputs.T @ targets)
     kernel = weights[:-1] / scale[:, None]
     logits.set_weights([kernel, weights[-1] - mean @ kernel])
-    return model
 
 
 def trained(epochs: int = 4) -> keras.Model:
@@ -133,3 +142,11 @@ def fit_batch_norms(model: keras.Model, pictures: np.ndarray) -> None:
         # On maps of one pixel some channels vary by next to nothing, which would magnify rounding without bound.
         variance = np.asarray(layer.moving_variance)
         layer.moving_variance.assign(np.maximum(variance, variance.mean()))
+
+
+def answer_steps(simulation: keras.Model, images: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The logits of the file and of the simulation, in steps of the last layer."""
+    scale = float([layer for layer in simulation.layers if isinstance(layer, Integers)][-1].scale)
+    export = kt.export(simulation, folder, saved_model=False, output="logits")
+    logits = kt.deploy(simulation, output="logits")(images.astype("float32"))
+    return LiteRTModel(export.files["int8"])(images) / scale, np.asarray(logits) / scale

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from backend_outputs import assign
-from tflite_helpers import answers, fit_batch_norms
+from tflite_helpers import answer_steps, answers, fit_batch_norms
 
 import keras_inception as ki
 import keras_inception.tflite as kt
@@ -75,3 +75,18 @@ def test_every_network_exports_in_the_other_modes(case: str, tmp_path: Path):
         answer = LiteRTModel(export.files[mode])(pictures)
         agreement = np.corrcoef(answer.ravel(), expected.ravel())[0, 1]
         assert agreement > LEAST_CORRELATION[mode], f"{mode}: {agreement}"
+
+
+OF_EACH_KIND = {"inception_v3", "mobilenet_v2", "shufflenet", "xception"}
+"""Concatenations and averages, inverted residuals, grouped convolutions and shuffles, separable ones and lone ReLUs."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow if c in OF_EACH_KIND else pytest.mark.proof) for c in CASES]
+)
+def test_every_network_is_simulated_to_the_bit(case: str, tmp_path: Path):
+    model, pictures = smallest(case)
+    fit_batch_norms(model, pictures)
+    simulation = kt.simulate(model, pictures, rounding="nearest")
+    found, expected = answer_steps(simulation, pictures, tmp_path / "out")
+    np.testing.assert_array_equal(found, expected)

@@ -12,8 +12,6 @@ import keras_inception.tflite as kt
 from keras_inception.tflite.pictures.fitting import Fitting, decode
 from keras_inception.tflite.running.litert import LiteRTModel
 
-pytestmark = pytest.mark.slow
-
 
 def photographs(shared: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The 250 photographs of ImageNet classes as pixels, and their labels, in a shuffled but fixed order."""
@@ -27,6 +25,7 @@ def photographs(shared: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.array([index_of[path.stem] for path in paths])
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_keeps_its_classes_in_eight_bits(shared: Path, tmp_path: Path):
     images, labels = photographs(shared, 224)
     model = ki.MobileNetV2(weights=shared / "weights/mobilenet_v2_1.0_224.h5", include_preprocessing=True)
@@ -53,6 +52,7 @@ def test_mobilenet_v2_keeps_its_classes_in_eight_bits(shared: Path, tmp_path: Pa
     assert all(row.float_operators == {"SOFTMAX": 1} for row in int8)
 
 
+@pytest.mark.proof
 def test_inception_v3_keeps_its_features(shared: Path, tmp_path: Path):
     images, _ = photographs(shared, 299)
     model = ki.InceptionV3(

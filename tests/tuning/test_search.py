@@ -80,7 +80,6 @@ def test_the_recipe_of_the_best_trial_trains_to_its_accuracy(recipe: TrainConfig
     assert run.read_json("metrics.json")["validation_accuracy"] == search.best.accuracy
 
 
-@pytest.mark.slow
 @pytest.mark.proof
 def test_searches_killed_many_times_are_the_search_that_was_not(recipe: TrainConfig, tmp_path: Path):
     settings = ["--search", "learning_rate=0.02,0.05,0.1", "batch_size=4,8,16"]

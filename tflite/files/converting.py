@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_inception.integers import IntegerPixels
+
 from ..errors import ExportError
 from .modes import MODES
-from .rewriting import with_dynamic_range, with_float_probabilities, with_quick_relus
+from .rewriting import with_dynamic_range, with_float_probabilities, with_integer_pixels, with_quick_relus
 
 
 def require_tensorflow() -> None:
@@ -23,6 +26,19 @@ def require_tensorflow() -> None:
             "Exports are made on the TensorFlow backend: save the model as .keras and export it with "
             f"KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}."
         )
+
+
+def convert_annotated(function: Any) -> bytes:
+    """Converts a traced simulation to an int8 file, by the ranges that it holds."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    with warnings.catch_warnings():  # the converter misses statistics of pixels, which `with_integer_pixels` brings
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs", UserWarning)
+        content = converter.convert()
+    return with_float_probabilities(with_integer_pixels(with_quick_relus(content), IntegerPixels.UNIT))
 
 
 def convert(function: Any, mode: str, calibration: np.ndarray | None, *, float_probabilities: bool = True) -> bytes:

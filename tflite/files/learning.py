@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from ..errors import ExportError
-from ..network.deploying import deploy
+from ..network.deploying import deploy, image_shape
 from .flatbuffer import read, write
 from .rewriting import with_dynamic_range
-from .tracing import INPUT, OUTPUT, constant_weights, image_shape
+from .tracing import INPUT, OUTPUT, constant_weights
 
 TrunkMode = Literal["float32", "float16", "dynamic"]
 TRUNK_MODES: tuple[str, ...] = ("float32", "float16", "dynamic")

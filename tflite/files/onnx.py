@@ -9,8 +9,9 @@ from pathlib import Path
 import keras
 
 from ..errors import ExportError
+from ..network.deploying import image_shape
 from ..network.familiarity import Familiarity
-from .tracing import INPUT, OUTPUT, answering, constant_weights, image_shape
+from .tracing import INPUT, OUTPUT, answering, constant_weights
 from .trust import NOTHING_SAID, Trust
 
 CLASS_NAMES = "class_names"

@@ -110,6 +110,41 @@ def with_float_probabilities(content: bytes) -> bytes:
     return write(model)
 
 
+def with_integer_pixels(content: bytes, unit: float) -> bytes:
+    """Makes an int8 file read its pixels as integers where they become floats only to be quantised, a step a level.
+
+    Args:
+        content: The file.
+        unit: What such a step may be worth instead of 1.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
+    kinds = [code.builtinCode for code in model.operatorCodes]
+    names = ("CAST", "SUB", "ADD", "MUL")
+    on_the_way = {getattr(schema.BuiltinOperator, name) for name in names}
+    for graph in model.subgraphs:
+        readers = Counter(index for operator in graph.operators for index in operator.inputs)
+        made_by = {operator.outputs[0]: operator for operator in graph.operators}
+        for operator in graph.operators:
+            if kinds[operator.opcodeIndex] != schema.BuiltinOperator.QUANTIZE:
+                continue
+            passed, source = [], operator.inputs[0]
+            while (before := made_by.get(source)) is not None and kinds[before.opcodeIndex] in on_the_way:
+                passed.append(before)
+                source = before.inputs[0]
+            result, pixels = graph.tensors[operator.outputs[0]], graph.tensors[source]
+            whole = list(result.quantization.scale) in ([1.0], [unit]) and pixels.type == schema.TensorType.UINT8
+            if not whole or source not in graph.inputs or any(readers[index.outputs[0]] != 1 for index in passed):
+                continue
+            pixels.quantization = schema.QuantizationParametersT()
+            pixels.quantization.scale = result.quantization.scale
+            pixels.quantization.zeroPoint = result.quantization.zeroPoint + 128  # uint8 begins where int8 does
+            operator.inputs = [source]
+            graph.operators = [other for other in graph.operators if other not in passed]
+    return write(model)
+
+
 def _constant(model: Any, tensor: Any) -> np.ndarray | None:
     """The numbers of a float32 tensor that is stored in the file; None for other tensors."""
     from ai_edge_litert.schema_py_generated import TensorType

@@ -7,9 +7,10 @@ from typing import Any
 
 import keras
 
+from ..network.deploying import image_shape
 from ..network.familiarity import Familiarity
 from ..pictures.fitting import Fitting, decode
-from .tracing import INPUT, OUTPUT, SIGNATURE, answering, image_shape
+from .tracing import INPUT, OUTPUT, SIGNATURE, answering
 
 ENCODED_SIGNATURE = "serve_encoded"
 

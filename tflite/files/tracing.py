@@ -8,9 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..errors import ExportError
-from ..network.deploying import EMBEDDING
+from keras_inception.integers import is_simulation
+
+from ..network.deploying import EMBEDDING, image_shape
 from ..network.familiarity import Familiarity
+from .annotating import annotated
 from .modes import MODES
 
 SIGNATURE = "serving_default"
@@ -24,9 +26,14 @@ FEATURES = "features"  # of a TFLite file that is not finished: what `unfamiliar
 
 
 def constant_weights(twin: keras.Model) -> Callable[[Any], Any]:
-    """The network as a function that, when traced, holds its weights as constants."""
+    """The network as a function that, when traced, holds its weights as constants.
+
+    A simulation keeps its variables: TensorFlow folds factors into constants where it can, and rounds otherwise then.
+    """
     import tensorflow as tf
 
+    if is_simulation(twin):
+        return lambda images: twin(images, training=False)
     trainable = [np.asarray(variable) for variable in twin.trainable_variables]
     others = [np.asarray(variable) for variable in twin.non_trainable_variables]
 
@@ -64,7 +71,8 @@ def trace(twin: keras.Model, mode: str, batch: int | None, output: str = OUTPUT)
     """Traces the twin with its weights as constants: the form that the converter folds best.
 
     Args:
-        twin: A model that `deploy` returned, or one with its features as a second output.
+        twin: A model that `deploy` returned, or one with its features as a second output; in mode int8 a simulation,
+            too, whose ranges are then traced.
         mode: The TFLite mode, which decides how the pixels enter.
         batch: Batch size; None: any.
         output: What the answer is called.
@@ -74,8 +82,9 @@ def trace(twin: keras.Model, mode: str, batch: int | None, output: str = OUTPUT)
     """
     import tensorflow as tf
 
-    network = constant_weights(twin)
-    pixel_type = tf.float32 if MODES[mode].pixels_by_converter else tf.uint8
+    in_integers = is_simulation(twin)
+    network = annotated(twin) if in_integers else constant_weights(twin)
+    pixel_type = tf.float32 if MODES[mode].pixels_by_converter and not in_integers else tf.uint8
 
     def serve(images: Any) -> dict[str, Any]:
         answers = tf.nest.flatten(network(tf.cast(images, tf.float32)))
@@ -94,14 +103,6 @@ def trace_unfamiliar(familiarity: Familiarity, batch: int | None) -> Any:
         lambda features: {UNFAMILIAR: familiarity.unfamiliar(features)}, input_signature=[spec], autograph=False
     )
     return function.get_concrete_function()
-
-
-def image_shape(twin: keras.Model) -> tuple[int, int, int]:
-    """Height, width and channels that a model takes; raises `ExportError` unless they are fixed."""
-    shape = tuple(twin.inputs[0].shape[1:])
-    if len(shape) != 3 or None in shape:
-        raise ExportError(f"The model must take images of one size, input_shape=(h, w, c). Received: {shape}.")
-    return shape
 
 
 def output_named(names: Collection[str]) -> str | None:

@@ -161,3 +161,11 @@ def folds_in_tensorflow(model: keras.Model) -> bool:
         isinstance(layer, keras.layers.LeakyReLU) or getattr(layer, "activation", None) is keras.activations.leaky_relu
         for layer in model._flatten_layers(include_self=False)
     )
+
+
+def image_shape(twin: keras.Model) -> tuple[int, int, int]:
+    """Height, width and channels that a model takes; raises `ExportError` unless they are fixed."""
+    shape = tuple(twin.inputs[0].shape[1:])
+    if len(shape) != 3 or None in shape:
+        raise ExportError(f"The model must take images of one size, input_shape=(h, w, c). Received: {shape}.")
+    return shape

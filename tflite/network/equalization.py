@@ -73,18 +73,20 @@ class _Stream:
     stored: dict[int, Any] = field(default_factory=dict)
 
 
-class _Sets:
+class DisjointSets:
     """Disjoint sets that grow together."""
 
     def __init__(self) -> None:
         self._parents: dict[Hashable, Hashable] = {}
 
     def of(self, item: Hashable) -> Hashable:
+        """What stands for the set of an item."""
         while (parent := self._parents.setdefault(item, item)) != item:
             item = parent
         return item
 
     def join(self, items: Iterable[Hashable]) -> None:
+        """Makes one set of those of some items."""
         first, *others = items
         for other in others:
             self._parents[self.of(other)] = self.of(first)
@@ -93,7 +95,7 @@ class _Sets:
 def _streams(twin: keras.Model) -> list[_Stream]:
     """The streams of a network that can be scaled: written and read by weights, and by nothing that a factor upsets."""
     calls = [(node.operation, node) for node in nodes(twin)]
-    sets, closed = _Sets(), [*twin.inputs, *twin.outputs]
+    sets, closed = DisjointSets(), [*twin.inputs, *twin.outputs]
     for operation, node in calls:
         if _passes(operation):
             sets.join(map(id, [*node.input_tensors, *node.output_tensors]))

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_inception.integers import IntegerPixels
+
 from ..errors import ExportError, first_line
 
 
@@ -46,7 +48,7 @@ def scales_pixels(model: keras.Model) -> bool:
     waiting = [model.inputs[0]._keras_history.operation]
     while waiting:
         for operation in reading[waiting.pop().name]:
-            if isinstance(operation, keras.layers.Rescaling | keras.layers.Normalization):
+            if isinstance(operation, keras.layers.Rescaling | keras.layers.Normalization | IntegerPixels):
                 return True
             if operation.name not in seen and not getattr(operation, "weights", None):
                 seen.add(operation.name)

@@ -15,10 +15,10 @@ import numpy as np
 from ..errors import ExportError
 from ..files.metadata import labels_of, thresholds_of, trust_of
 from ..files.modes import MODES
-from ..files.tracing import OUTPUT, OUTPUTS, UNFAMILIAR, answering, constant_weights, image_shape
+from ..files.tracing import OUTPUT, OUTPUTS, UNFAMILIAR, answering, constant_weights
 from ..files.trust import NOTHING_SAID, Trust
 from ..folder import MANIFEST, SAVED_MODEL, Export, check_class_names, check_thresholds
-from ..network.deploying import EMBEDDING, Output, deploy, folds_in_tensorflow
+from ..network.deploying import EMBEDDING, Output, deploy, folds_in_tensorflow, image_shape
 from ..network.familiarity import Familiarity, check_features, with_features
 from ..pictures.fitting import Fitting, decode, fit
 from ..pictures.pixels import check_values

@@ -55,6 +55,18 @@ def check(config: Any) -> None:
             raise ValueError(f"pipeline.class_weights must be numbers. Received: {config.pipeline.class_weights}")
         if not weight >= 0:
             raise ValueError(f"pipeline.class_weights must be at least 0. Received: {config.pipeline.class_weights}")
+    if config.quantize:
+        for name, wrong, rule in (
+            ("model.weights", not config.model.weights, "names the network that is quantised"),
+            ("model.aux_heads", config.model.aux_heads, "is false, since int8 files have none"),
+            ("precision", config.precision != "float32", "is float32, in which integers are exact"),
+            ("calibrate", config.calibrate, "is false: calibrate what is quantised"),
+        ):
+            if wrong:
+                value = config
+                for part in name.split("."):
+                    value = getattr(value, part)
+                raise ValueError(f"With quantize, {name} {rule}. Received: {value!r}")
     if config.objective.teacher_cache and not config.objective.teacher:
         raise ValueError(
             f"objective.teacher_cache needs objective.teacher. Received: {config.objective.teacher_cache!r} without"

@@ -20,6 +20,7 @@ from .devices import Devices, MultiWorkerTrainer, prepare
 from .hooks import Hooks
 from .network import build_model
 from .objective import make_objective
+from .quantization import build_simulation
 from .saving import AverageInValidation, RunFiles, SaveState
 from .teacher import Teacher, batches_to_learn
 from .trainer import Trainer, make_trainer
@@ -55,7 +56,10 @@ class Training:
         devices.check(self.batch_size)
         self._check_length()
         with devices.scope():
-            self.network = build_model(config, self.objective.classes, several)
+            if config.quantize:
+                self.network = build_simulation(config, run.splits)
+            else:
+                self.network = build_model(config, self.objective.classes, several)
             kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
             self.trainer = make_trainer(config, self.network, self.objective, self.per_epoch, kind)
             if devices.strategy:

@@ -52,7 +52,7 @@ class Teacher:
 
     def __init__(self, config: TrainConfig, splits: Splits) -> None:
         self.config, self.images = config, splits.train
-        self.networks = [_open(source, config, splits) for source in teachers_of(config.objective.teacher)]
+        self.networks = [open_trained(source, config, splits) for source in teachers_of(config.objective.teacher)]
         settings = config.pipeline.augment
         self.varies = varies_batches(settings) or settings.min_area < 1 or settings.randaugment > 0
         self.cache: Path | None = None
@@ -145,7 +145,19 @@ def batches_to_learn(
     return objective.batches(batches)
 
 
-def _open(source: str, config: TrainConfig, splits: Splits) -> Network:
+def open_trained(source: str, config: TrainConfig, splits: Splits, what: str = "objective.teacher") -> Network:
+    """Opens a trained network that knows a run's classes.
+
+    Args:
+        source: a run folder, the tag of a released set, or a weights file.
+        config: the run's configuration.
+        splits: its images.
+        what: the field that names it.
+
+    Raises:
+        FileNotFoundError: where it is a folder without a run.
+        ValueError: where it has other classes or channels.
+    """
     names: list[Sequence[str]]
     class_names, several = splits.class_names, False
     if Path(source).is_dir():
@@ -159,7 +171,7 @@ def _open(source: str, config: TrainConfig, splits: Splits) -> Network:
             model, found = weights.build(source, accept_license=config.model.accept_license, include_preprocessing=True)
         except ValueError as error:
             raise ValueError(
-                "objective.teacher must be a run folder, the tag of a released set, or a weights file that names its "
+                f"{what} must be a run folder, the tag of a released set, or a weights file that names its "
                 f"network. Received: {source!r} ({error})"
             ) from error
         names = _names_of(model, found.weight_set.labels if found.weight_set is not None else ())
