@@ -36,7 +36,12 @@ def no_strangers(_: Path) -> list[str]:
 
 @contextmanager
 def whole_folder(
-    target: str | Path, *, marker: str, overwrite: bool = False, strangers: Strangers = no_strangers
+    target: str | Path,
+    *,
+    marker: str,
+    overwrite: bool = False,
+    strangers: Strangers = no_strangers,
+    wanted: str = "a new folder or an earlier export",
 ) -> Iterator[Path]:
     """Gives an empty folder to write into, and puts it at `target` when the block ends without an error.
 
@@ -51,6 +56,7 @@ def whole_folder(
         marker: Name of a file that the old folder must hold: anything else there is not ours to replace.
         overwrite: Whether an existing folder may be replaced.
         strangers: Looks closer at an existing folder that bears the marker.
+        wanted: What the target must be, as a refusal says it.
 
     Yields:
         The folder to write into.
@@ -59,7 +65,7 @@ def whole_folder(
         ExportError: The target exists and may not be replaced, or its parent cannot be written.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100  (resolve() would follow a link that the user meant)
-    check_target(target, marker=marker, overwrite=overwrite, strangers=strangers)
+    check_target(target, marker=marker, overwrite=overwrite, strangers=strangers, wanted=wanted)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
@@ -71,7 +77,7 @@ def whole_folder(
         _flush(partial)
         for _ in range(_ATTEMPTS):
             # Another process may have made the target meanwhile.
-            check_target(target, marker=marker, overwrite=overwrite, strangers=strangers)
+            check_target(target, marker=marker, overwrite=overwrite, strangers=strangers, wanted=wanted)
             if _put(partial, target, overwrite=overwrite):
                 break
         else:
@@ -86,12 +92,19 @@ def whole_folder(
             os.close(lock)
 
 
-def check_target(target: Path, *, marker: str, overwrite: bool, strangers: Strangers = no_strangers) -> None:
+def check_target(
+    target: Path,
+    *,
+    marker: str,
+    overwrite: bool,
+    strangers: Strangers = no_strangers,
+    wanted: str = "a new folder or an earlier export",
+) -> None:
     """Raises `ExportError` unless `target` is free, an empty folder, or one of ours that may be replaced."""
     while True:
         seen = _identity(target)
         try:
-            problem = None if seen is None else _problem(target, marker, overwrite, strangers)
+            problem = None if seen is None else _problem(target, marker, overwrite, strangers, wanted)
         except FileNotFoundError as error:
             problem = str(error)
         if problem is None:
@@ -100,12 +113,12 @@ def check_target(target: Path, *, marker: str, overwrite: bool, strangers: Stran
             raise ExportError(problem)
 
 
-def _problem(target: Path, marker: str, overwrite: bool, strangers: Strangers) -> str | None:
+def _problem(target: Path, marker: str, overwrite: bool, strangers: Strangers, wanted: str) -> str | None:
     if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
         return None
     others = strangers(target) if not target.is_symlink() and (target / marker).is_file() else None
     if others is None:
-        return f"The output must be a new folder or an earlier export. Received: {target} is something else."
+        return f"The output must be {wanted}. Received: {target} is something else."
     if not overwrite:
         return f"An existing export is replaced only with overwrite. Received: {target} exists."
     if others:

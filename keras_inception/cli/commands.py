@@ -12,7 +12,7 @@ from typing import Annotated
 from tyro.extras import SubcommandApp
 
 import keras_inception as ki
-from keras_inception.cli import data, deployment, evaluation, hub, networks, photos, tables
+from keras_inception.cli import apps, data, deployment, evaluation, hub, networks, photos, tables
 from keras_inception.cli.arguments import (
     by_default,
     registry,
@@ -83,7 +83,7 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
 SUB_COMMANDS: tuple[Callable[..., int | None], ...] = (
     networks.models, networks.summary, networks.plot, networks.weights, networks.convert, data.scan, data.pack,
     photos.fit, evaluation.evaluate, evaluation.predict, embed, deployment.export, deployment.verify,
-    deployment.benchmark, hub.card, hub.push, quickstart,
+    deployment.benchmark, apps.app, hub.card, hub.push, quickstart,
 )  # fmt: skip
 FOR_A_RECIPE: dict[str, Callable[[str, Sequence[str]], Callable[..., int]]] = {
     "train": train_command,

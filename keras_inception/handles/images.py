@@ -120,20 +120,54 @@ def some_of(model: OpenedModel, data: str, count: int, seed: int = 0) -> Batches
         FileNotFoundError: There is no such data.
         ValueError: It holds no pictures.
     """
+    from keras_inception.training.pipeline.preparing import evaluation_batches
+
+    images, config, labelled = _open(model, data)
+    for pixels, labels in evaluation_batches(_chosen(images, count, seed), config).as_numpy_iterator():
+        yield (pixels, labels) if labelled else pixels
+
+
+def whole_pictures(model: OpenedModel, data: str | None, count: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """Some pictures as they are, not yet made to fit a model: a seeded choice.
+
+    Args:
+        model: The model whose channels they shall have.
+        data: As in `some_of`; None: a run's test images.
+        count: How many at most.
+        seed: Of the choice.
+
+    Yields:
+        uint8 [height, width, channels], of any size each.
+
+    Raises:
+        FileNotFoundError: There is no such data.
+        ValueError: It holds no pictures, or none were named for what is no run.
+    """
+    if data is not None:
+        images = _open(model, data)[0]
+    elif model.run is not None:
+        images = model.run.splits["test"]
+    else:
+        raise ValueError(f"--data names real pictures, such as folder:PATH. Received: {model.handle} alone")
+    images = _chosen(images, count, seed)
+    yield from images.elements().map(lambda _, handle: images.decode(handle)).as_numpy_iterator()
+
+
+def _open(model: OpenedModel, data: str) -> tuple[Any, TrainConfig, bool]:
+    """The pictures of any data, how they are prepared, and whether their labels are the model's classes."""
     from keras_inception.training.data.images import UnlabelledError
     from keras_inception.training.data.sources import held_out
     from keras_inception.training.data.truth import open_pictures
-    from keras_inception.training.pipeline.preparing import evaluation_batches
 
-    labelled = True
     try:
         parts, config = open_labelled(model, data)
     except UnlabelledError:
-        config, labelled = preparation(model, data), False
-        parts = open_pictures(data, config)
-    images: Any = held_out(parts)
-    if count < len(images.labels):
-        chosen = np.random.default_rng(seed).choice(len(images.labels), count, replace=False)
-        images = images.subset(np.sort(chosen))
-    for pixels, labels in evaluation_batches(images, config).as_numpy_iterator():
-        yield (pixels, labels) if labelled else pixels
+        config = preparation(model, data)
+        return held_out(open_pictures(data, config)), config, False
+    return held_out(parts), config, True
+
+
+def _chosen(images: Any, count: int, seed: int) -> Any:
+    if count >= len(images.labels):
+        return images
+    return images.subset(np.sort(np.random.default_rng(seed).choice(len(images.labels), count, replace=False)))

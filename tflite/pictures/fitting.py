@@ -9,7 +9,7 @@ from ..errors import ExportError
 from .orientation import upright
 
 INTERPOLATIONS = ("bilinear", "bicubic", "area", "nearest")
-_LONGEST = 4  # times as long as it must be may a side get; a picture that is more of a strip loses its ends first
+LONGEST = 4  # times as long as it must be may a side get; a picture that is more of a strip loses its ends first
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fit(image: Any, shape: tuple[int, int, int], fitting: Fitting = Fitting()) -
     size = tf.constant(shape[:2], tf.int32)
     given = tf.shape(image)[:2]
     scale = tf.reduce_max(tf.cast(size, tf.float64) / fitting.central_crop / tf.cast(given, tf.float64))
-    longest = tf.cast(size, tf.float64) * (_LONGEST / fitting.central_crop) / scale
+    longest = tf.cast(size, tf.float64) * (LONGEST / fitting.central_crop) / scale
     # A strip of one row would be resized to a strip as wide as the input is high times its length.
     kept = tf.minimum(given, tf.cast(tf.math.ceil(longest), tf.int32))
     kept += (given - kept) % 2  # of an odd rest, one more: the centre stays where it is
