@@ -12,6 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -23,7 +24,6 @@ _SUFFIX = ".jinja"
 # Where a platform's build looks for what the program reads, and for what its test reads; the folder itself otherwise.
 _ASSETS = {"android": "app/src/main/assets", "ios": "Sources/Classifier/Resources"}
 _GOLDEN = {"android": "app/src/androidTest/assets", "ios": "Tests/ClassifierTests"}
-# Left out of what Android packs compressed: LiteRT maps the file into memory.
 
 
 def write_app(kit: Kit, platform: str, folder: str | Path, pictures: Iterable[np.ndarray]) -> Path:
@@ -77,7 +77,7 @@ def _rendered(platform: str, kit: Kit, expected: dict[str, Any]) -> Iterable[tup
         keep_trailing_newline=True,
         autoescape=lambda name: bool(name) and name.endswith(".html" + _SUFFIX),
     )
-    environment.filters |= {"import_map_hash": _import_map_hash, "plain": _plain}
+    environment.filters |= {"import_map_hash": _import_map_hash, "plain": _plain, "android_string": _android_string}
     values = {"app": kit.description, "expected": expected, "assets": _ASSETS.get(platform, ".")}
     values |= {"golden": f"{_GOLDEN[platform]}/{FOLDER}" if platform in _GOLDEN else FOLDER, "expected_file": EXPECTED}
     for name in _names(files(__package__) / "templates" / platform):
@@ -100,3 +100,10 @@ def _import_map_hash(text: str) -> str:
 def _plain(text: str) -> str:
     """A name as every build system takes one: letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "app"
+
+
+def _android_string(text: str) -> str:
+    """A text as a string resource of Android holds it."""
+    for special in ("\\", "'", '"', "@", "?"):
+        text = text.replace(special, f"\\{special}")
+    return escape(text)
