@@ -60,9 +60,13 @@ def test_a_file_imports_only_what_its_room_may(room: str, path: Path):
     own = {name for name in names if within(name, "keras_inception")}
     if not within(module, "keras_inception.cli", "keras_inception.handles", "keras_inception.hub"):
         assert not [name for name in own if within(name, "keras_inception.hub")]
+    if not within(module, "keras_inception.cli", "keras_inception.apps"):
+        assert not [name for name in own if within(name, "keras_inception.apps")]
+    if within(module, "keras_inception.apps"):  # a kit is made of an export alone
+        assert all(within(name, "keras_inception.apps", "keras_inception.tflite") for name in own)
     if within(module, "keras_inception.hub"):
         assert not [name for name in own if within(name, "keras_inception.cli", "keras_inception.handles")]
-    if within(module, *(f"keras_inception.{room}" for room in ("cli", "handles", "hub", "photos"))):
+    if within(module, *(f"keras_inception.{room}" for room in ("apps", "cli", "handles", "hub", "photos"))):
         return  # they tie the rooms together; another test holds the command to lazy imports
     if room == "keras_inception":
         lazy = FILE_FORMATS if within(module, "keras_inception.weights") else set()
