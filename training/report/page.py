@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1d2733", "#6b7785", "#e3e8ee"
@@ -15,8 +15,9 @@ COLOURS = ("#2563eb", "#f59e0b", "#0d9488", "#db2777", "#7c3aed")
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills a template of this package; all values are escaped."""
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
+    """Fills a template of this package, or of those that all pages share; all values are escaped."""
+    loader = ChoiceLoader([PackageLoader(__package__), PackageLoader("keras_inception")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     return environment.get_template(template).render(**values)
 
 
