@@ -20,6 +20,7 @@ from .pictures.fitting import Fitting
 
 MANIFEST = "export.json"
 PROOF = "proof.json"
+PROOF_PAGE = "proof.html"
 FAMILIARITY = "familiarity.npz"
 # What a file's mode is called that is none of `MODES`.
 SAVED_MODEL = "saved_model"
@@ -28,7 +29,7 @@ LEARNING = "learning"
 FORMAT = 1  # of the manifest
 # What TensorFlow writes of a SavedModel, and what a desktop or a killed `verify` leaves in any folder.
 _OF_A_SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "assets", "variables", "variables/variables.*")
-_LITTER = (".DS_Store", "Thumbs.db", f".{PROOF}.partial-*")
+_LITTER = (".DS_Store", "Thumbs.db", f".{PROOF}.partial-*", f".{PROOF_PAGE}.partial-*")
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,9 @@ def strangers(folder: Path) -> list[str] | None:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        written = {MANIFEST, LABELS, PROOF, FAMILIARITY} | {row["file"] for row in manifest["files"] if row["mode"]}
+        written = {MANIFEST, LABELS, PROOF, PROOF_PAGE, FAMILIARITY} | {
+            row["file"] for row in manifest["files"] if row["mode"]
+        }
         is_ours = manifest["format"] == FORMAT
     except (ValueError, KeyError, TypeError, PermissionError):
         return None

@@ -181,6 +181,8 @@ def show_proof(proof: "Proof") -> None:
         console().print("[green]proven[/green]: every file is whole and within the limits")
     for failure in proof.failures:
         Console(stderr=True, highlight=False).print(f"[red]failed[/red]: {escape(failure)}", soft_wrap=True)
+    if (page := proof.folder / "proof.html").is_file():
+        show_lines(("page", page))
 
 
 def show_timings(rows: Sequence["Timing"]) -> None:

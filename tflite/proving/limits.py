@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 KERAS = "keras"
+SCHEMA = 1  # of proof.json: another number where a field goes or means another thing; new fields come without one
 _EXACT = ("float32", SAVED_MODEL, ONNX)
 
 
@@ -196,7 +197,7 @@ class Proof:
 
     def to_json(self) -> str:
         """The proof as JSON, as it stands in proof.json."""
-        content = {"passed": self.passed, **asdict(self), "folder": self.folder.name}
+        content = {"schema": SCHEMA, "passed": self.passed, **asdict(self), "folder": self.folder.name}
         return json.dumps(content, indent=2) + "\n"
 
     def table(self) -> Table:

@@ -19,14 +19,16 @@ import numpy as np
 from ..errors import ExportError, quiet
 from ..files.flatbuffer import custom_operators, float_operators, gpu_blockers, operators
 from ..files.tracing import OUTPUT, SIGNATURE
-from ..folder import LEARNING, ONNX, PROOF, SAVED_MODEL, Export, size
+from ..folder import LEARNING, ONNX, PROOF, PROOF_PAGE, SAVED_MODEL, Export, size
 from ..pictures.pixels import collect
 from ..running.litert import LiteRTModel, cores
 from ..running.others import Opened, open_onnx, open_saved_model
 from ..running.timing import interleaved
 from .cosines import yardstick_for
+from .differing import Differing, Heard, differing
 from .limits import KERAS, Limits, Proof, Row
 from .measuring import Yardstick, precision_of
+from .page import page
 from .trusting import Answers, TrustTest
 from .trusting import failures as broken_promises
 
@@ -41,7 +43,10 @@ def verify(
     threads: int | None = None,
     runs: int = 30,
 ) -> Proof:
-    """Holds every file of an export against the Keras model on real images, and writes proof.json beside them.
+    """Holds every file of an export against the Keras model on real images.
+
+    What was found is written beside the files, as proof.json and as a page, proof.html, which shows the pictures on which a
+    file and the network differ.
 
     The reference is the model's float32 twin (see `deploy`). The model itself is a row too, so that what training in 16
     bits rounds away is on record. Images are rounded to whole pixel values, as files take them.
@@ -96,8 +101,10 @@ def verify(
         times = interleaved({mode: partial(call, images[:1]) for mode, call in calls.items()}, runs=runs)
 
     rows = []
+    differences: dict[str, tuple[int, list[Differing]]] = {}
     for mode, call in calls.items():
-        likeness = yardstick.own if mode == KERAS else yardstick.likeness(call)
+        heard = Heard(call)
+        likeness = yardstick.own if mode == KERAS else yardstick.likeness(heard)
         trusted = None
         if trust_test is not None:
             trusted = trust_test.measure(_of_keras(call, trust_test) if mode == KERAS else call.answers)
@@ -114,6 +121,9 @@ def verify(
             trusted=trusted,
         )
         rows.append(row)
+        if mode != KERAS and isinstance(yardstick, Yardstick):
+            told = differing(yardstick.reference, heard.answers, images, labels, opened.thresholds)
+            differences[row.file] = told
         who = row.file or "The Keras model"
         failures += yardstick.failures(likeness, mode, who=who, precision=row.precision)
         failures += broken_promises(trusted, limits, who=who)
@@ -121,6 +131,7 @@ def verify(
             failures.append(f"{who} must hold TFLite builtins only. Received: {', '.join(row.custom_operators)}.")
     result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine())
     _write(opened.folder / PROOF, result.to_json())
+    _write(opened.folder / PROOF_PAGE, page(result, opened, differences))
     return result
 
 
