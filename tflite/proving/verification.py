@@ -45,8 +45,8 @@ def verify(
 ) -> Proof:
     """Holds every file of an export against the Keras model on real images.
 
-    What was found is written beside the files, as proof.json and as a page, proof.html, which shows the pictures on which a
-    file and the network differ.
+    What was found is written beside the files, as proof.json and as a page, proof.html, which shows the pictures on
+    which a file and the network differ.
 
     The reference is the model's float32 twin (see `deploy`). The model itself is a row too, so that what training in 16
     bits rounds away is on record. Images are rounded to whole pixel values, as files take them.
