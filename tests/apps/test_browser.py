@@ -73,6 +73,12 @@ def test_golden_pictures_get_the_proven_answers(found: dict[str, Any], backend: 
     assert "ms median" in outcome["measured"]
 
 
+def test_the_camera_and_what_is_dropped_are_answered_too(found: dict[str, Any]):
+    assert found["camera"].endswith(" %")
+    labels, probabilities = found["kit"].description["labels"], found["expected"][0]["probabilities"]
+    assert found["dropped"] == labels[probabilities.index(max(probabilities))]
+
+
 def test_the_kits_own_test_passes(found: dict[str, Any]):
     assert found["test"].startswith("Passed: 4 pictures on wasm")
 

@@ -10,7 +10,10 @@ const require = createRequire(join(modules, "node_modules", "from_here.js"));
 const puppeteer = require("puppeteer-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8");
 const expected = JSON.parse(readFileSync(join(golden, "expected.json"), "utf-8"));
-const flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+const flags = [
+  "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader",
+  "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+];
 const browser = await puppeteer.launch({ executablePath: chromium, args: flags, protocolTimeout: 240000 });
 const found = { requests: [], problems: [], backends: {}, axe: [] };
 
@@ -49,6 +52,22 @@ for (const backend of ["webgpu", "wasm"]) {
   await when(page, "measured", "median");
   found.backends[backend] = { processor: await text(page, "processor"), measured: await text(page, "measured"), answers };
 }
+// The camera, then a picture that is dropped, then a file that is no picture.
+const answered = () => page.waitForFunction(() => window.answered, { timeout: 60000 });
+await page.evaluate(() => (window.answered = 0));
+await page.click("#camera-on");
+await page.waitForSelector("#take", { visible: true, timeout: 30000 });
+await page.click("#take");
+await answered();
+found.camera = await text(page, "status");
+found.dropped = await page.evaluate(async (name) => {
+  window.answered = 0;
+  const data = new DataTransfer();
+  data.items.add(new File([await (await fetch(`golden/${name}`)).blob()], name, { type: "image/png" }));
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}, expected.pictures[0].picture).then(answered).then(() => page.$eval("#bars li", (row) => row.querySelector("span").textContent));
+await (await page.$("#file")).uploadFile(join(golden, "expected.json"));
+await when(page, "status", "no picture");
 for (const scheme of ["light", "dark"]) {
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
   for (const width of [360, 1280, 1920]) {
@@ -62,10 +81,10 @@ for (const scheme of ["light", "dark"]) {
   found.axe.push(...violations.map(({ id, impact, nodes }) => ({ id, impact, target: nodes[0].target.join(" ") })));
 }
 found.bars = await page.$$eval("#bars li", (rows) => rows.length);
-// By keyboard alone: from the top of the page to the choice of a file, and on to what follows it.
+// By keyboard alone, once around the page.
 await page.evaluate(() => document.activeElement.blur());
 found.focused = [];
-for (let step = 0; step < 4; step++) {
+for (let step = 0; step < 8; step++) {
   await page.keyboard.press("Tab");
   found.focused.push(await page.evaluate(() => document.activeElement.id));
 }
