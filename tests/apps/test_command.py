@@ -14,6 +14,7 @@ from command_helpers import Command, assert_one_sentence
 from killed_training import tiny_registered, with_tiny
 from training_helpers import tiny_config, write_digits
 
+from keras_inception.photos.shipping import export_run
 from keras_inception.training import train
 
 
@@ -26,13 +27,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("run") / "three digits"
     with tiny_registered():
-        train(with_tiny(tiny_config(f"folder:{data}")), folder)
+        trained = train(with_tiny(tiny_config(f"folder:{data}")), folder)
+        export_run(trained, folder / "export", modes=("float32",), saved_model=False)
         yield folder
 
 
 def test_a_run_becomes_an_app_of_its_own_test_pictures(command: Command, run: Path, tmp_path: Path):
-    assert_one_sentence(command("app", run, "--for", "python"), "exported before an app is made", str(run))
-    assert command("export", run, "--modes", "float32", "--no-saved-model")[0] == 0
     code, out, _ = command("app", run, "--for", "python")
     assert code == 0
     assert str(run / "app-python") in out
@@ -58,10 +58,12 @@ def test_an_export_alone_becomes_an_app_of_any_pictures(command: Command, run: P
     assert len(list((output / "golden").glob("*.seen.png"))) == 16
 
 
-def test_what_is_neither_run_nor_export_gets_a_sentence(command: Command, data: Path, run: Path):
+def test_what_is_neither_run_nor_export_gets_a_sentence(command: Command, data: Path, run: Path, tmp_path: Path):
     assert_one_sentence(
         command("app", data, "--for", "web"), "a run folder with its export, or of an export", str(data)
     )
+    (tmp_path / "config.json").write_text("{}")
+    assert_one_sentence(command("app", tmp_path, "--for", "web"), "exported before an app is made", str(tmp_path))
     assert_one_sentence(command("app", run, "--for", "ios", "--serve"), "--for web", "--for ios")
     assert_one_sentence(command("app", run, "--for", "web", "--port", 9000), "are of --serve", "9000")
 
