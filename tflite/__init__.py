@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .network.familiarity import Familiarity, familiarity, fit_familiarity
     from .network.simulating import simulate
     from .proving.limits import Limits, Proof, Row, Trusted
+    from .proving.rehearsed import Rehearsal, Rehearsed
     from .proving.verification import verify
     from .running.answer import Prediction
     from .running.litert import LiteRTModel
@@ -35,6 +36,8 @@ _MODULES = {
     "Prediction": "running.answer",
     "Predictor": "running.prediction",
     "Proof": "proving.limits",
+    "Rehearsal": "proving.rehearsed",
+    "Rehearsed": "proving.rehearsed",
     "Row": "proving.limits",
     "Timing": "running.timing",
     "Trust": "files.trust",
@@ -58,6 +61,8 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Proof",
+    "Rehearsal",
+    "Rehearsed",
     "Row",
     "Timing",
     "Trust",

@@ -173,10 +173,13 @@ def show_upload(handle: str, sizes: Mapping[str, int]) -> None:
 
 def show_proof(proof: "Proof") -> None:
     """Print how the exports compare with the trained network, and each limit that was passed."""
-    for table in (proof.table(), proof.promises()):
+    where = proof.accelerators
+    for table in (proof.table(), proof.promises(), where.table() if where else None):
         if table is not None:
             table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
             _print(table)
+    for note in where.notes() if where else ():
+        console().print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
     if proof.passed:
         console().print("[green]proven[/green]: every file is whole and within the limits")
     for failure in proof.failures:

@@ -27,6 +27,7 @@ from ..running.timing import interleaved
 from .cosines import yardstick_for
 from .limits import KERAS, Limits, Proof, Row
 from .measuring import Yardstick, precision_of
+from .rehearsal import LEARNING_SIGNATURE, rehearse
 from .trusting import Answers, TrustTest
 from .trusting import failures as broken_promises
 
@@ -40,6 +41,7 @@ def verify(
     limits: Limits | None = None,
     threads: int | None = None,
     runs: int = 30,
+    accelerators: bool = False,
 ) -> Proof:
     """Holds every file of an export against the Keras model on real images, and writes proof.json beside them.
 
@@ -56,6 +58,8 @@ def verify(
         limits: What the files may differ by; None: `Limits()`.
         threads: Threads of LiteRT; None: as many as there are cores.
         runs: Timed rounds for the latency.
+        accelerators: Whether to run the .tflite and .onnx files in all places that this machine has as well: on
+            LiteRT's kernels one by one, on its GPU backend, in OpenVINO; see `keras_inception.tflite.running.places`.
 
     Returns:
         The proof. A missing or broken file and a passed limit are failures in it, not exceptions.
@@ -119,7 +123,12 @@ def verify(
         failures += broken_promises(trusted, limits, who=who)
         if row.custom_operators:
             failures.append(f"{who} must hold TFLite builtins only. Received: {', '.join(row.custom_operators)}.")
-    result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine())
+    rehearsal = None
+    if accelerators:
+        files = {mode: opened.files[mode] for mode in calls if mode not in (KERAS, SAVED_MODEL)}
+        rehearsal, broken = rehearse(files, yardstick)
+        failures += broken
+    result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine(), rehearsal)
     _write(opened.folder / PROOF, result.to_json())
     return result
 
@@ -135,7 +144,7 @@ def _open(export: Export, entry: dict[str, Any], threads: int) -> Opened | LiteR
         return open_saved_model(path)
     if entry["mode"] == ONNX:
         return open_onnx(path, threads=threads)
-    signature = "infer" if entry["mode"] == LEARNING else SIGNATURE
+    signature = LEARNING_SIGNATURE if entry["mode"] == LEARNING else SIGNATURE
     return LiteRTModel(path, threads=threads, signature=signature, content=path.read_bytes())
 
 
