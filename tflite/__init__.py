@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .network.deploying import deploy
     from .network.familiarity import Familiarity, familiarity, fit_familiarity
     from .network.simulating import simulate
+    from .proving.layers import LayerRow, Layers
+    from .proving.layerwise import layer_errors
     from .proving.limits import Limits, Proof, Row, Trusted
     from .proving.rehearsed import Rehearsal, Rehearsed
     from .proving.verification import verify
@@ -31,6 +33,8 @@ _MODULES = {
     "Export": "folder",
     "ExportError": "errors",
     "Familiarity": "network.familiarity",
+    "LayerRow": "proving.layers",
+    "Layers": "proving.layers",
     "Limits": "proving.limits",
     "LiteRTModel": "running.litert",
     "Prediction": "running.answer",
@@ -47,6 +51,7 @@ _MODULES = {
     "export": "exporting",
     "familiarity": "network.familiarity",
     "fit_familiarity": "network.familiarity",
+    "layer_errors": "proving.layerwise",
     "simulate": "network.simulating",
     "verify": "proving.verification",
 }
@@ -56,6 +61,8 @@ __all__ = [
     "Export",
     "ExportError",
     "Familiarity",
+    "LayerRow",
+    "Layers",
     "Limits",
     "LiteRTModel",
     "Prediction",
@@ -72,6 +79,7 @@ __all__ = [
     "export",
     "familiarity",
     "fit_familiarity",
+    "layer_errors",
     "simulate",
     "verify",
 ]

@@ -15,7 +15,7 @@ from keras_inception.registry import ModelEntry
 
 if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
-    from keras_inception.tflite import Proof, Timing
+    from keras_inception.tflite import Layers, Proof, Timing
     from keras_inception.training import Evaluation, LearningRates
     from keras_inception.weights import WeightSet
 
@@ -176,14 +176,29 @@ def show_proof(proof: "Proof") -> None:
     where = proof.accelerators
     for table in (proof.table(), proof.promises(), where.table() if where else None):
         if table is not None:
-            table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
-            _print(table)
-    for note in where.notes() if where else ():
-        console().print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+            _print(_styled(table))
+    _show_notes(where.notes() if where else ())
     if proof.passed:
         console().print("[green]proven[/green]: every file is whole and within the limits")
     for failure in proof.failures:
         Console(stderr=True, highlight=False).print(f"[red]failed[/red]: {escape(failure)}", soft_wrap=True)
+
+
+def show_layers(layers: "Layers", written: Sequence[Path]) -> None:
+    """Print the layers that add most error, what half precision cannot hold, and where all layers are written."""
+    _print(_styled(layers.table()))
+    _show_notes(layers.notes())
+    show_lines(*((path.suffix.removeprefix("."), path) for path in written))
+
+
+def _styled(table: Table) -> Table:
+    table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
+    return table
+
+
+def _show_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        console().print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
 
 
 def show_timings(rows: Sequence["Timing"]) -> None:

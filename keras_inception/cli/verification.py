@@ -45,6 +45,7 @@ def verify(
     quantized_cosine: QuantizedCosine = None,
     known_agreement: KnownAgreement = None,
     accelerators: FlagCreatePairsOff[bool] = False,
+    layers: FlagCreatePairsOff[bool] = False,
     json: Json = False,
 ) -> int:
     """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
@@ -68,6 +69,8 @@ def verify(
         known_agreement: Smallest share of images on which the same ones are strangers.
         accelerators: Run the .tflite and .onnx files on all that this machine has as well: LiteRT's kernels one by one,
             its GPU backend, OpenVINO; what is lacking says what would bring it.
+        layers: Compare every layer of the .tflite files with the network's as well, name the worst, and write
+            FOLDER-layers: a table, a picture, and overlays that Model Explorer opens over the files.
         json: Print JSON instead of a table.
     """
     need_tensorflow()
@@ -78,16 +81,18 @@ def verify(
         difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine, known_agreement
     )
     opened = open_model(model, **dataclasses.asdict(said))
-    network = opened.keras_model("A proof")
+    network, place = opened.keras_model("A proof"), folder or place_of(opened)
     batches = proof_images(opened, data, split, images)
     others = None if strangers is None else proof_images(opened, strangers, split, images)
-    proof = tflite.verify(
-        network, folder or place_of(opened), batches, strangers=others, limits=limits, accelerators=accelerators
-    )
+    proof = tflite.verify(network, place, batches, strangers=others, limits=limits, accelerators=accelerators)
+    found = tflite.layer_errors(network, place, proof_images(opened, data, split, images)) if layers else None
+    written = [] if found is None else found.write(place.with_name(f"{place.name}-layers"))
     if json:
         print(proof.to_json(), end="")
     else:
         tables.show_proof(proof)
+        if found is not None:
+            tables.show_layers(found, written)
     return 0 if proof.passed else 1
 
 
