@@ -150,6 +150,30 @@ def test_the_table_the_picture_and_the_overlay(found: kt.Layers, tmp_path: Path,
     assert all(row.layer in printed for row in found.worst("model_int8.tflite"))
 
 
+def test_layers_that_keras_numbers_are_told_apart(tmp_path: Path):
+    keras.backend.clear_session()
+    x = pixels = keras.Input((32, 32, 3))
+    for _ in range(3):
+        x = keras.layers.Conv2D(16, 3, strides=2, activation="relu", kernel_initializer="he_normal")(x)
+    x = keras.layers.Dense(10)(keras.layers.Flatten()(x))
+    model = keras.Model(pixels, keras.layers.Activation("softmax", name="predictions")(x))
+    export = kt.export(model, tmp_path / "out", modes="float32", saved_model=False, preprocessing="none")
+    found = kt.layer_errors(model, export.folder, [PICTURES])
+    names = [row.layer for row in found.rows]
+    assert names[:3] == ["conv2d", "conv2d_1", "conv2d_2"]
+    assert max(row.error for row in found.rows) < 1e-5
+    other = keras.models.clone_model(
+        model,
+        clone_function=lambda layer: type(layer).from_config(
+            layer.get_config()
+            | ({"name": f"of_another_{layer.name}"} if isinstance(layer, keras.layers.Conv2D) else {})
+        ),
+    )
+    other.set_weights(model.get_weights())
+    (note,) = kt.layer_errors(other, export.folder, [PICTURES]).notes()
+    assert note.startswith("model_float32.tflite: ") and note.endswith("bear the name of a layer of this network")
+
+
 def test_bad_input_is_one_sentence(whole: Export, found: kt.Layers, tmp_path: Path):
     with pytest.raises(kt.ExportError, match=r"Images must be 32x32x3.* Received"):
         kt.layer_errors(chain(), whole.folder, [np.zeros((2, 16, 16, 3), "uint8")])

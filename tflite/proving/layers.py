@@ -65,13 +65,13 @@ class Layers:
         rows: File by file, in the order of execution.
         overflowing: By name, the layers of the float network that answer more than half precision holds, and the
             largest magnitude of each, in the order of execution.
-        unnamed: By file, how many of its operators' answers belong to no layer's end, and were not compared.
+        operators: By file, how many of its operators read what depends on the images.
         images: How many images were seen.
     """
 
     rows: tuple[LayerRow, ...]
     overflowing: dict[str, float]
-    unnamed: dict[str, int]
+    operators: dict[str, int]
     images: int
 
     def worst(self, file: str, count: int = _WORST) -> list[LayerRow]:
@@ -108,11 +108,16 @@ class Layers:
         return table
 
     def notes(self) -> list[str]:
-        """A line for each layer that half precision cannot hold."""
-        return [
+        """A line for each layer that half precision cannot hold, and each file of which little could be compared."""
+        lines = [
             f"{layer} reaches {largest:,.0f}: half precision ends at {HALF_PRECISION:,.0f}"
             for layer, largest in self.overflowing.items()
         ]
+        for file, operators in self.operators.items():
+            compared = sum(row.file == file for row in self.rows)
+            if compared < operators / 2:
+                lines.append(f"{file}: {compared} of {operators} operators bear the name of a layer of this network")
+        return lines
 
     def write(self, folder: str | Path) -> list[Path]:
         """Writes layers.csv, layers.svg, and for each file an overlay that Model Explorer opens over it.

@@ -95,8 +95,8 @@ def layer_errors(model: keras.Model, folder: str | Path, batches: Iterable[Any])
             for tensor, (name, facts) in sorted(measured.items(), key=lambda item: inside.order[item[0]])
         ]  # fmt: skip
     over = {name: value for name, value in largest.items() if value > HALF_PRECISION}
-    unnamed = {inside.path.name: len(inside.operators) - len(sums[mode]) for mode, inside in files.items()}
-    return Layers(tuple(rows), over, unnamed, len(images))
+    operators = {inside.path.name: len(inside.operators) for inside in files.values()}
+    return Layers(tuple(rows), over, operators, len(images))
 
 
 def _gained(export: Export, twin: keras.Model) -> Callable[[str, str], bool]:
@@ -152,9 +152,10 @@ class _Inside:
 
     def layers(self, names: Sequence[str], last: str) -> dict[str, int]:
         """Which tensor is a layer's answer: the last of those named after it; the file's own answer is `last`'s."""
-        found = {}
+        found: dict[str, int] = {}
+        named = _layers_of((self.names[tensor] for tensor in self.operators), names)
         for tensor in self.operators:
-            layer = last if tensor == self._answer else _layer_of(self.names[tensor], names)
+            layer = last if tensor == self._answer else named.get(self.names[tensor])
             # Integers that are turned to floats say more than the floats: how many of them are saturated.
             if layer is not None and not (layer in found and self.operators[tensor] == "DEQUANTIZE"):
                 found[layer] = tensor
@@ -239,11 +240,17 @@ class _Sums:
         }
 
 
-def _layer_of(tensor: str, names: Sequence[str]) -> str | None:
-    """The layer that a tensor's name begins with: of what is fused, the last; TensorFlow may have added `_1` to it."""
+def _layers_of(tensors: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+    """The layers that tensors' names begin with; of what is fused, the last one's.
+
+    TensorFlow adds a number to the scope of each layer, or to none. A network that has `conv2d` and `conv2d_1` tells
+    which by how many of its layers are found.
+    """
     known = set(names)
-    for part in tensor.partition(";")[0].split("/"):
-        for name in (part, re.sub(r"_\d+$", "", part)):
-            if name in known:
-                return name
-    return None
+    ways: list[dict[str, str]] = [{}, {}]
+    for tensor in tensors:
+        for part in tensor.partition(";")[0].split("/"):
+            for way, name in zip(ways, (part, re.sub(r"_\d+$", "", part)), strict=True):
+                if name in known and tensor not in way:
+                    way[tensor] = name
+    return max(ways, key=lambda way: len(set(way.values())))
