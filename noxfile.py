@@ -31,7 +31,7 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite; what follows `--` goes to pytest, such as `--cov`."""
-    session.install("-e", ".[train,tflite,tune,hf,hub,convert,onnx,quantizer,mlflow,wandb,jax,test]")
+    session.install("-e", ".[train,tflite,tune,hf,hub,convert,onnx,openvino,quantizer,mlflow,wandb,jax,test]")
     session.run("pytest", *(session.posargs or A_PROCESS_A_CORE), env=ONE_THREAD_A_PROCESS)
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from .network.deploying import deploy
     from .network.familiarity import Familiarity, familiarity, fit_familiarity
     from .network.simulating import simulate
+    from .proving.layers import LayerRow, Layers
+    from .proving.layerwise import layer_errors
     from .proving.limits import Limits, Proof, Row, Trusted
+    from .proving.rehearsed import Rehearsal, Rehearsed
     from .proving.verification import verify
     from .running.answer import Prediction
     from .running.litert import LiteRTModel
@@ -30,11 +33,15 @@ _MODULES = {
     "Export": "folder",
     "ExportError": "errors",
     "Familiarity": "network.familiarity",
+    "LayerRow": "proving.layers",
+    "Layers": "proving.layers",
     "Limits": "proving.limits",
     "LiteRTModel": "running.litert",
     "Prediction": "running.answer",
     "Predictor": "running.prediction",
     "Proof": "proving.limits",
+    "Rehearsal": "proving.rehearsed",
+    "Rehearsed": "proving.rehearsed",
     "Row": "proving.limits",
     "Timing": "running.timing",
     "Trust": "files.trust",
@@ -44,6 +51,7 @@ _MODULES = {
     "export": "exporting",
     "familiarity": "network.familiarity",
     "fit_familiarity": "network.familiarity",
+    "layer_errors": "proving.layerwise",
     "simulate": "network.simulating",
     "verify": "proving.verification",
 }
@@ -53,11 +61,15 @@ __all__ = [
     "Export",
     "ExportError",
     "Familiarity",
+    "LayerRow",
+    "Layers",
     "Limits",
     "LiteRTModel",
     "Prediction",
     "Predictor",
     "Proof",
+    "Rehearsal",
+    "Rehearsed",
     "Row",
     "Timing",
     "Trust",
@@ -67,6 +79,7 @@ __all__ = [
     "export",
     "familiarity",
     "fit_familiarity",
+    "layer_errors",
     "simulate",
     "verify",
 ]

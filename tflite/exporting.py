@@ -74,6 +74,7 @@ def export(
     proof: Iterable[Any] | None = None,
     limits: Limits | None = None,
     selective: bool = False,
+    accelerators: bool = False,
     rounding: Literal["compensated", "nearest"] = "compensated",
     overwrite: bool = False,
 ) -> Export:
@@ -119,6 +120,7 @@ def export(
         limits: Limits of that verification.
         selective: Where the int8 file passes a limit of the proof, leave the layers that cost most float, as few as
             the limits allow; export.json names them. Needs `proof`, and the `quantizer` extra.
+        accelerators: With `proof`, run the files in all places that this machine has as well; see `verify`.
         rounding: How the calibrated modes, and dynamic range where there is calibration, round weights: so that errors
             cancel on the calibration images (see `keras_inception.tflite.network.rounding`) and, for int8, with like
             ranges in all channels (`keras_inception.tflite.network.equalization`), or each to the nearest step: quicker
@@ -140,6 +142,8 @@ def export(
         raise ExportError("An export needs at least one mode, the SavedModel or another file. Received: none.")
     if selective and (proof is None or "int8" not in chosen):
         raise ExportError("Selective quantisation needs a proof and the mode int8. Received: not both.")
+    if accelerators and proof is None:
+        raise ExportError("Files are run on accelerators with the proof's images. Received: accelerators, no proof.")
     if rounding not in ("compensated", "nearest"):
         raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
     if output == EMBEDDING:
@@ -222,7 +226,10 @@ def export(
         if familiarity is not None:
             familiarity.save(partial / FAMILIARITY)
         if held is not None:
-            _prove(model, partial, held, limits)
+            result = verify(model, partial, [held], limits=limits, accelerators=accelerators)
+            if not result.passed:
+                failures = " ".join(result.failures)
+                raise ExportError(f"Exported files must stay within the limits. Received: {failures}")
     return Export.open(target)
 
 
@@ -276,12 +283,6 @@ def _check_simulation(modes: Sequence[str], onnx: bool, learning: str | None, in
 def _refuse_classes(given: dict[str, Any]) -> None:
     if wrong := [what for what, value in given.items() if value is not None]:
         raise ExportError(f"An embedding tells no classes, and none can be named for it. Received: {', '.join(wrong)}.")
-
-
-def _prove(model: keras.Model, folder: Path, held: tuple[np.ndarray, np.ndarray | None], limits: Limits | None) -> None:
-    result = verify(model, folder, [held], limits=limits)
-    if not result.passed:
-        raise ExportError(f"Exported files must stay within the limits. Received: {' '.join(result.failures)}")
 
 
 def _check_preprocessing(twin: keras.Model) -> None:

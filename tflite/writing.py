@@ -28,6 +28,7 @@ from .network.equalization import equalize_channels
 from .network.familiarity import Familiarity
 from .network.pools import convolve_pools
 from .network.rounding import compensate_rounding
+from .network.strides import subsample_first
 from .proving.cosines import AnyYardstick
 from .proving.selective import quantize_selectively
 from .running.litert import opened
@@ -52,7 +53,7 @@ class Job:
 
 def write_mode(job: Job, folder: Path, mode: str, yardstick: AnyYardstick | None) -> dict[str, Any]:
     """Writes the TFLite file of a mode; with a yardstick, layers that cost too much stay float."""
-    network = _for_integers(job, mode) if MODES[mode].rounded else job.twin
+    network = _for_mode(job, mode)
     details: dict[str, Any] = {}
     with one_sentence(mode), quiet():
         traced = trace(network, mode, job.batch, OUTPUTS[job.output])
@@ -68,13 +69,15 @@ def write_mode(job: Job, folder: Path, mode: str, yardstick: AnyYardstick | None
     return write_file(folder, mode, content, job) | details
 
 
-def _for_integers(job: Job, mode: str) -> keras.Model:
-    """The twin in the form of which an integer mode keeps most."""
+def _for_mode(job: Job, mode: str) -> keras.Model:
+    """The twin in a form that all backends compute alike, and of which an integer mode keeps most."""
     network, images = job.twin, job.calibration
     if is_simulation(network):
         return network
-    if mode == "int8":
-        network = convolve_pools(network)
+    network = convolve_pools(network, padded=mode != "int8")
+    if not MODES[mode].rounded:
+        return network
+    network = subsample_first(network)
     if job.compensated and images is not None:
         # Sixteen bits have steps enough for every channel.
         network = equalize_channels(network, images) if mode == "int8" else network

@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from keras_inception.cli import tables
 from keras_inception.cli.arguments import Mode, by_default
 from keras_inception.cli.common import command, need_tensorflow
-from keras_inception.cli.deployment import EXPORT
+from keras_inception.cli.verification import EXPORT
 
 if TYPE_CHECKING:
     from keras_inception.apps import Kit

@@ -18,11 +18,11 @@ from keras_inception.cli.arguments import (
     registry,
 )
 from keras_inception.cli.common import DEFAULT_RECIPE, PROGRAM, need_tensorflow, parse, recipe_in
-from keras_inception.cli.deployment import EXPORT
 from keras_inception.cli.embed import embed
 from keras_inception.cli.lr_find import lr_find_command
 from keras_inception.cli.training import new_folder, train_command
 from keras_inception.cli.tuning import tune_command
+from keras_inception.cli.verification import EXPORT, verify
 from keras_inception.photos.shipping import export_run
 from keras_inception.training.recipes import load_recipe
 
@@ -82,7 +82,7 @@ def quickstart(output: Annotated[Path | None, by_default("a new one under runs/"
 
 SUB_COMMANDS: tuple[Callable[..., int | None], ...] = (
     networks.models, networks.summary, networks.plot, networks.weights, networks.convert, data.scan, data.pack,
-    photos.fit, evaluation.evaluate, evaluation.predict, embed, deployment.export, deployment.verify,
+    photos.fit, evaluation.evaluate, evaluation.predict, embed, deployment.export, verify,
     deployment.benchmark, apps.app, hub.card, hub.push, quickstart,
 )  # fmt: skip
 FOR_A_RECIPE: dict[str, Callable[[str, Sequence[str]], Callable[..., int]]] = {

@@ -1,4 +1,4 @@
-"""The sub-commands about exported files: write them, hold them against the network, time them."""
+"""The sub-commands about exported files: write them, time them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,28 +16,28 @@ from keras_inception.cli.arguments import (
     ModelOptions,
     MoreHandles,
     Options,
-    Split,
     TheModel,
     by_default,
 )
 from keras_inception.cli.common import command, need_tensorflow
 from keras_inception.cli.tables import print_json
+from keras_inception.cli.verification import (
+    AccuracyLoss,
+    Agreement,
+    Cosine,
+    Difference,
+    KnownAgreement,
+    LabelAgreement,
+    PrecisionLoss,
+    QuantizedCosine,
+    limits_of,
+    place_of,
+    proof_images,
+)
 from keras_inception.photos.shipping import CALIBRATION_IMAGES, PROOF_IMAGES, export_model
 
 if TYPE_CHECKING:
     from keras_inception.handles import OpenedModel
-    from keras_inception.tflite import Limits
-
-EXPORT = "export"
-
-Difference = Annotated[float | None, by_default("1e-4", "SHARE")]
-Agreement = Annotated[float | None, by_default("0.98", "SHARE")]
-AccuracyLoss = Annotated[float | None, by_default("0.02", "SHARE")]
-LabelAgreement = Annotated[float | None, by_default("0.999", "SHARE")]
-PrecisionLoss = Annotated[float | None, by_default("0.02", "SHARE")]
-Cosine = Annotated[float | None, by_default("0.999", "COSINE")]
-QuantizedCosine = Annotated[float | None, by_default("0.98", "COSINE")]
-KnownAgreement = Annotated[float | None, by_default("0.95", "SHARE")]
 
 
 def export(
@@ -68,6 +68,7 @@ def export(
     prove: FlagCreatePairsOff[bool] = False,
     data: Annotated[str | None, by_default("the run's test images", "DATA")] = None,
     selective: FlagCreatePairsOff[bool] = False,
+    accelerators: FlagCreatePairsOff[bool] = False,
     difference: Difference = None,
     agreement: Agreement = None,
     accuracy_loss: AccuracyLoss = None,
@@ -104,6 +105,7 @@ def export(
         prove: Hold the files against the network on real images first, and write none where a limit is passed.
         data: What --prove takes, such as folder:PATH; labels count where their classes are the model's.
         selective: With --prove, leave the layers that cost most float where int8 passes a limit.
+        accelerators: With --prove, run the files on all that this machine has as well; see verify.
         difference: Largest difference of a probability in float32 files.
         agreement: Smallest share of images with the same first class; of several labels an image, of the decisions at
             the thresholds in integer files.
@@ -123,13 +125,15 @@ def export(
         raise ValueError(f"--batch must be at least 0. Received: {batch}")
     if selective and not prove:
         raise ValueError("--selective needs --prove, whose limits it keeps. Received: --selective alone")
+    if accelerators and not prove:
+        raise ValueError("--accelerators is what --prove runs the files on. Received: --accelerators alone")
     if data is not None and not prove:
         raise ValueError(f"--data is what --prove takes. Received: --data {data} alone")
     opened = open_model(model, **dataclasses.asdict(said))
     chosen = modes or default_modes(opened.keras_model("An export"))
     exported = export_model(
         opened,
-        output or _place(opened),
+        output or place_of(opened),
         calibration=_calibration(opened, calibration, calibration_seed, chosen),
         output=head,
         modes=chosen,
@@ -143,8 +147,8 @@ def export(
         int8_probabilities=int8_probabilities,
         rounding=rounding,
         about=_about(about or {}),
-        proof=_proof_images(opened, data, "test", PROOF_IMAGES) if prove else None,
-        limits=_limits(
+        proof=proof_images(opened, data, "test", PROOF_IMAGES) if prove else None,
+        limits=limits_of(
             difference,
             agreement,
             accuracy_loss,
@@ -155,6 +159,7 @@ def export(
             known_agreement,
         ),
         selective=selective,
+        accelerators=accelerators,
         overwrite=overwrite,
     )
     tables.show_files(exported.folder, exported.manifest["files"])
@@ -162,65 +167,6 @@ def export(
     more = () if opened.run else ("--data", "folder:PATH")
     next_command = command("verify", model, *place, *more)
     tables.show_lines(("proof", exported.folder / "proof.json") if prove else ("next", next_command))
-
-
-def verify(
-    model: Handle,
-    /,
-    said: TheModel = UNSAID,
-    folder: Annotated[Path | None, by_default("RUN/export", "FOLDER")] = None,
-    data: Annotated[str | None, by_default("the run's own", "DATA")] = None,
-    split: Split = "test",
-    images: int = PROOF_IMAGES,
-    strangers: Annotated[str | None, by_default("none", "DATA")] = None,
-    difference: Difference = None,
-    agreement: Agreement = None,
-    accuracy_loss: AccuracyLoss = None,
-    label_agreement: LabelAgreement = None,
-    precision_loss: PrecisionLoss = None,
-    cosine: Cosine = None,
-    quantized_cosine: QuantizedCosine = None,
-    known_agreement: KnownAgreement = None,
-    json: Json = False,
-) -> int:
-    """Hold exports against the trained network on real images; exit with 1 where a limit is passed.
-
-    Args:
-        model: What was exported: a run folder, the name of a network, or a .keras file.
-        said: What the model does not say itself.
-        folder: Folder of the export.
-        data: Other images than the run's, such as folder:PATH; labels count where their classes are the model's.
-        split: Which of the run's images.
-        images: How many of them at most, chosen by a fixed seed.
-        strangers: Images of nothing that the network knows, such as folder:PATH, of which at most as many are taken.
-        difference: Largest difference of a probability in float32 files.
-        agreement: Smallest share of images with the same first class; of several labels an image, of the decisions at
-            the thresholds in integer files.
-        accuracy_loss: Largest loss of accuracy, as a share of the images.
-        label_agreement: Of several labels, smallest share of such decisions in the other files.
-        precision_loss: Of several labels, largest loss of mean average precision.
-        cosine: Of an embedding, smallest cosine of an image's vector with the network's.
-        quantized_cosine: Likewise in integer files.
-        known_agreement: Smallest share of images on which the same ones are strangers.
-        json: Print JSON instead of a table.
-    """
-    need_tensorflow()
-    from keras_inception import tflite
-    from keras_inception.handles import open_model
-
-    limits = _limits(
-        difference, agreement, accuracy_loss, label_agreement, precision_loss, cosine, quantized_cosine, known_agreement
-    )
-    opened = open_model(model, **dataclasses.asdict(said))
-    network = opened.keras_model("A proof")
-    batches = _proof_images(opened, data, split, images)
-    others = None if strangers is None else _proof_images(opened, strangers, split, images)
-    proof = tflite.verify(network, folder or _place(opened), batches, strangers=others, limits=limits)
-    if json:
-        print(proof.to_json(), end="")
-    else:
-        tables.show_proof(proof)
-    return 0 if proof.passed else 1
 
 
 def benchmark(
@@ -277,15 +223,6 @@ def _is_file(path: Path) -> bool:
     return path.suffix in (".tflite", ".onnx", ".keras") or (path / "saved_model.pb").is_file()
 
 
-def _place(model: "OpenedModel") -> Path:
-    """Where a model's export is by default."""
-    from keras_inception.handles.hub import is_of_hub
-
-    if model.run is not None and not is_of_hub(model.handle):
-        return model.run.folder / EXPORT
-    return Path(f"{Path(model.handle).stem}-{EXPORT}")
-
-
 def _calibration(model: "OpenedModel", asked: str, seed: int, modes: Sequence[str]) -> Any:
     """Images for the integer files; none where no file needs any."""
     from keras_inception.handles.images import some_of
@@ -302,37 +239,6 @@ def _calibration(model: "OpenedModel", asked: str, seed: int, modes: Sequence[st
             f"--modes float32. Received: {', '.join(modes)} of {model.handle} without any"
         )
     return None
-
-
-def _proof_images(model: "OpenedModel", data: str | None, split: str, count: int) -> Any:
-    """Real images to hold files against the network on."""
-    from keras_inception.handles.images import some_of
-
-    if data is not None:
-        return some_of(model, data, count)
-    if model.run is None:
-        raise ValueError(f"--data names real images for the proof, such as folder:PATH. Received: {model.handle} alone")
-    return model.run.batches(split, count=count)
-
-
-def _limits(
-    difference: float | None,
-    agreement: float | None,
-    accuracy_loss: float | None,
-    label_agreement: float | None,
-    precision_loss: float | None,
-    cosine: float | None,
-    quantized_cosine: float | None,
-    known_agreement: float | None,
-) -> "Limits":
-    from keras_inception import tflite
-
-    given = {
-        "difference": difference, "agreement": agreement, "accuracy_loss": accuracy_loss,
-        "label_agreement": label_agreement, "precision_loss": precision_loss, "cosine": cosine,
-        "quantized_cosine": quantized_cosine, "known_agreement": known_agreement,
-    }  # fmt: skip
-    return tflite.Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _about(values: Options) -> Any:

@@ -15,7 +15,7 @@ from keras_inception.registry import ModelEntry
 
 if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
-    from keras_inception.tflite import Proof, Timing
+    from keras_inception.tflite import Layers, Proof, Timing
     from keras_inception.training import Evaluation, LearningRates
     from keras_inception.weights import WeightSet
 
@@ -173,16 +173,34 @@ def show_upload(handle: str, sizes: Mapping[str, int]) -> None:
 
 def show_proof(proof: "Proof") -> None:
     """Print how the exports compare with the trained network, and each limit that was passed."""
-    for table in (proof.table(), proof.promises()):
+    where = proof.accelerators
+    for table in (proof.table(), proof.promises(), where.table() if where else None):
         if table is not None:
-            table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
-            _print(table)
+            _print(_styled(table))
+    _show_notes(where.notes() if where else ())
     if proof.passed:
         console().print("[green]proven[/green]: every file is whole and within the limits")
     for failure in proof.failures:
         Console(stderr=True, highlight=False).print(f"[red]failed[/red]: {escape(failure)}", soft_wrap=True)
     if (page := proof.folder / "proof.html").is_file():
         show_lines(("page", page))
+
+
+def show_layers(layers: "Layers", written: Sequence[Path]) -> None:
+    """Print the layers that add most error, what half precision cannot hold, and where all layers are written."""
+    _print(_styled(layers.table()))
+    _show_notes(layers.notes())
+    show_lines(*((path.suffix.removeprefix("."), path) for path in written))
+
+
+def _styled(table: Table) -> Table:
+    table.box, table.pad_edge, table.title_justify, table.title_style = box.SIMPLE_HEAD, False, LEFT, "bold"
+    return table
+
+
+def _show_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        console().print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
 
 
 def show_timings(rows: Sequence["Timing"]) -> None:

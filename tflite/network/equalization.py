@@ -57,6 +57,11 @@ def equalize_channels(twin: keras.Model, images: np.ndarray) -> keras.Model:
     return equalized
 
 
+def scaled_layers(twin: keras.Model) -> set[str]:
+    """Names of the layers whose answers `equalize_channels` multiplies by factors of channels, of at least 1."""
+    return {name for stream in _streams(twin) for name in stream.layers}
+
+
 @dataclass
 class _Stream:
     """Tensors whose channels can only be scaled together.
@@ -66,11 +71,13 @@ class _Stream:
         readers: Layers whose input channels are.
         stored: The tensors of the stream that an integer file stores, by identity: what any operation reads except an
             activation, which the converter fuses with the layer before it.
+        layers: Names of all operations that answer one of the stream's tensors.
     """
 
     writers: list[Any] = field(default_factory=list)
     readers: list[Any] = field(default_factory=list)
     stored: dict[int, Any] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
 
 
 class DisjointSets:
@@ -112,6 +119,9 @@ def _streams(twin: keras.Model) -> list[_Stream]:
         if scaled:
             stream.readers.append(operation)
             streams.setdefault(sets.of(id(node.output_tensors[0])), _Stream()).writers.append(operation)
+    for operation, node in calls:
+        if (of_answer := streams.get(sets.of(id(node.output_tensors[0])))) is not None:
+            of_answer.layers.append(operation.name)
     for tensor in closed:
         streams.pop(sets.of(id(tensor)), None)
     return [stream for stream in streams.values() if stream.writers and stream.readers]

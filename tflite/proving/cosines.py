@@ -52,10 +52,15 @@ class CosineYardstick:
     def likeness(self, call: Callable[[np.ndarray], Any]) -> Likeness:
         """Compares a file, as a function of pixels, with the twin; only where its vectors point counts."""
         with quiet():
-            vectors = _of_unit_length(answers_of(call, self.images))
-        cosines = (vectors * self.reference).sum(axis=1, dtype=np.float64)
+            answers = answers_of(call, self.images)
+        return self.compare(answers)
+
+    def compare(self, answer: np.ndarray, which: Any = slice(None)) -> Likeness:
+        """Compares a file's answers to some of the images with the twin's."""
+        vectors, reference = _of_unit_length(answer), self.reference[which]
+        cosines = (vectors * reference).sum(axis=1, dtype=np.float64)
         return Likeness(
-            difference=float(np.abs(vectors - self.reference).max()),
+            difference=float(np.abs(vectors - reference).max()),
             cosine=float(cosines.mean()),
             smallest_cosine=float(cosines.min()),
         )

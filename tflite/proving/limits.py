@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ..errors import ExportError
 from ..folder import ONNX, SAVED_MODEL
 from ..running.litert import cores
+from ..running.places import GPU
+from .rehearsed import Rehearsal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -181,6 +183,7 @@ class Proof:
         images: Number of images compared.
         limits: The limits that were held.
         machine: Processor and versions.
+        accelerators: Where else the files ran; None where that was not asked.
     """
 
     folder: Path
@@ -189,6 +192,7 @@ class Proof:
     images: int
     limits: Limits
     machine: dict[str, str]
+    accelerators: Rehearsal | None = None
 
     @property
     def passed(self) -> bool:
@@ -216,7 +220,7 @@ class Proof:
             "smallest": [_cosine(row.smallest_cosine) for row in self.rows],
             "difference": [f"{row.difference:.1e}" for row in self.rows],
             "latency": [f"{row.latency_ms:.2f} ms" for row in self.rows],
-            "whole on": [" ".join(row.delegates) for row in self.rows],
+            "whole on": [self._whole_on(row) for row in self.rows],
         }
         is_embedding = any(row.cosine is not None for row in self.rows)
         left_out = {"accuracy", "agreement"} if is_embedding else {"cosine", "smallest"}
@@ -228,6 +232,13 @@ class Proof:
         for row in zip(*shown.values(), strict=True):
             table.add_row(*row)
         return table
+
+    def _whole_on(self, row: Row) -> str:
+        """Accelerators that take a file whole: the GPU as it ran, where it did, and others as operators are listed."""
+        ran = None if self.accelerators is None else self.accelerators.whole(row.file, GPU)
+        listed = [name for name in row.delegates if name != "GPU" or ran is None]
+        words = ["GPU ran"] if ran else []
+        return ", ".join([*words, *([f"{' '.join(listed)} listed"] if listed else [])])
 
     def promises(self) -> Table | None:
         """What is kept of coverage, calibration and the limit for strangers; None where nothing was promised."""

@@ -99,36 +99,49 @@ class Yardstick:
         """Compares a file, as a function of pixels, with the twin."""
         with quiet():
             answer = answers_of(call, self.images)
+        return self.compare(answer)
+
+    def compare(self, answer: np.ndarray, which: Any = slice(None)) -> Likeness:
+        """Compares a file's answers to some of the images with the twin's."""
+        reference = self.reference[which]
         if self.by_label:
-            return self._likeness_by_label(answer)
-        first, expected = answer.argmax(1), self.reference.argmax(1)
+            return self._likeness_by_label(answer, which)
+        labels = None if self.labels is None else self.labels[which]
+        first, expected = answer.argmax(1), reference.argmax(1)
         five = np.argsort(-answer, axis=1, kind="stable")[:, :5]
         agrees, holds = first == expected, (five == expected[:, None]).any(1)
-        right = first == self.labels if self.labels is not None and self.labels.ndim == 1 else None
+        right = first == labels if labels is not None and labels.ndim == 1 else None
         if self._threshold is not None:
-            found, sought = answer > self._threshold, self.reference > self._threshold
+            found, sought = answer > self._threshold, reference > self._threshold
             agrees = (found == sought).all(1) & (agrees | sought.any(1))
             if answer.shape[1] == 1:  # one decision, which five guesses always hold
                 holds = agrees
-                right = None if self.labels is None else found[:, 0] == self.labels
-            elif right is None and self.labels is not None:
-                right = (found == self.labels).all(1)
+                right = None if labels is None else found[:, 0] == labels
+            elif right is None and labels is not None:
+                right = (found == labels).all(1)
         return Likeness(
-            difference=float(np.abs(answer - self.reference).max()),
+            difference=float(np.abs(answer - reference).max()),
             agreement=float(agrees.mean()),
             top5_agreement=float(holds.mean()),
             accuracy=None if right is None else float(right.mean()),
         )
 
-    def _likeness_by_label(self, answer: np.ndarray) -> Likeness:
-        found, sought = answer > self._threshold, self.reference > self._threshold
+    def flips(self, answer: np.ndarray, other: np.ndarray) -> int:
+        """On how many images two files' first classes differ; of a single output, its decisions."""
+        if answer.shape[1] > 1:
+            return int((answer.argmax(1) != other.argmax(1)).sum())
+        return int(((answer > self._threshold) != (other > self._threshold)).sum())
+
+    def _likeness_by_label(self, answer: np.ndarray, which: Any) -> Likeness:
+        reference, there = self.reference[which], self._there[which]
+        found, sought = answer > self._threshold, reference > self._threshold
         five = np.argsort(-answer, axis=1, kind="stable")[:, :5]
         return Likeness(
-            difference=float(np.abs(answer - self.reference).max()),
+            difference=float(np.abs(answer - reference).max()),
             agreement=float((found == sought).mean()),
-            top5_agreement=float((five == self.reference.argmax(1)[:, None]).any(1).mean()),
-            accuracy=None if self.labels is None else float((found == self._there).mean()),
-            mean_average_precision=mean_average_precision(answer, self._there),
+            top5_agreement=float((five == reference.argmax(1)[:, None]).any(1).mean()),
+            accuracy=None if self.labels is None else float((found == there).mean()),
+            mean_average_precision=mean_average_precision(answer, there),
         )
 
     def _labels_there(self, labels: np.ndarray | None) -> np.ndarray:

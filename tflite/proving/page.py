@@ -36,7 +36,7 @@ def page(proof: Proof, export: Export, differences: Mapping[str, tuple[int, list
         proof=proof,
         title=export.manifest.get("about", {}).get("name") or export.manifest.get("model", ""),
         network=export.manifest.get("model", "a network"),
-        accelerators=getattr(proof, "accelerators", None),
+        accelerators=proof.accelerators,
         output=export.output,
         thresholds=export.thresholds,
         provenance=_provenance(proof, export.manifest),

@@ -29,6 +29,7 @@ from .differing import Differing, Heard, differing
 from .limits import KERAS, Limits, Proof, Row
 from .measuring import Yardstick, precision_of
 from .page import page
+from .rehearsal import LEARNING_SIGNATURE, rehearse
 from .trusting import Answers, TrustTest
 from .trusting import failures as broken_promises
 
@@ -42,6 +43,7 @@ def verify(
     limits: Limits | None = None,
     threads: int | None = None,
     runs: int = 30,
+    accelerators: bool = False,
 ) -> Proof:
     """Holds every file of an export against the Keras model on real images.
 
@@ -61,6 +63,8 @@ def verify(
         limits: What the files may differ by; None: `Limits()`.
         threads: Threads of LiteRT; None: as many as there are cores.
         runs: Timed rounds for the latency.
+        accelerators: Whether to run the .tflite and .onnx files in all places that this machine has as well: on
+            LiteRT's kernels one by one, on its GPU backend, in OpenVINO; see `keras_inception.tflite.running.places`.
 
     Returns:
         The proof. A missing or broken file and a passed limit are failures in it, not exceptions.
@@ -129,7 +133,12 @@ def verify(
         failures += broken_promises(trusted, limits, who=who)
         if row.custom_operators:
             failures.append(f"{who} must hold TFLite builtins only. Received: {', '.join(row.custom_operators)}.")
-    result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine())
+    rehearsal = None
+    if accelerators:
+        files = {mode: opened.files[mode] for mode in calls if mode not in (KERAS, SAVED_MODEL)}
+        rehearsal, broken = rehearse(files, yardstick)
+        failures += broken
+    result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine(), rehearsal)
     _write(opened.folder / PROOF, result.to_json())
     _write(opened.folder / PROOF_PAGE, page(result, opened, differences))
     return result
@@ -146,7 +155,7 @@ def _open(export: Export, entry: dict[str, Any], threads: int) -> Opened | LiteR
         return open_saved_model(path)
     if entry["mode"] == ONNX:
         return open_onnx(path, threads=threads)
-    signature = "infer" if entry["mode"] == LEARNING else SIGNATURE
+    signature = LEARNING_SIGNATURE if entry["mode"] == LEARNING else SIGNATURE
     return LiteRTModel(path, threads=threads, signature=signature, content=path.read_bytes())
 
 
