@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import errno
 import os
 import secrets
@@ -183,7 +182,11 @@ def _replace(partial: Path, target: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Swaps two folders in one step of the file system; False where that does not exist."""
-    libc = ctypes.CDLL(ctypes.util.find_library("c") or None, use_errno=True)
+    if sys.platform == "win32":
+        return False
+    # The C library that Python itself runs on. Looking for its file would start programs, which hold the folder's lock
+    # for a moment longer than a process that is killed.
+    libc = ctypes.CDLL(None, use_errno=True)
     first, second = os.fsencode(one), os.fsencode(other)
     if sys.platform == "linux" and hasattr(libc, "renameat2"):
         return libc.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE) == 0
