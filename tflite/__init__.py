@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .proving.verification import verify
     from .running.answer import Prediction
     from .running.litert import LiteRTModel
+    from .running.phone import PhoneTiming, benchmark_on_phone
     from .running.prediction import Predictor
     from .running.timing import Timing, benchmark
 
@@ -46,7 +47,9 @@ _MODULES = {
     "Timing": "running.timing",
     "Trust": "files.trust",
     "Trusted": "proving.limits",
+    "PhoneTiming": "running.phone",
     "benchmark": "running.timing",
+    "benchmark_on_phone": "running.phone",
     "deploy": "network.deploying",
     "export": "exporting",
     "familiarity": "network.familiarity",
@@ -65,6 +68,7 @@ __all__ = [
     "Layers",
     "Limits",
     "LiteRTModel",
+    "PhoneTiming",
     "Prediction",
     "Predictor",
     "Proof",
@@ -75,6 +79,7 @@ __all__ = [
     "Trust",
     "Trusted",
     "benchmark",
+    "benchmark_on_phone",
     "deploy",
     "export",
     "familiarity",

@@ -178,6 +178,8 @@ def benchmark(
     batch: int = 1,
     threads: Annotated[int | None, by_default("as many as cores", "INT")] = None,
     runs: int = 50,
+    adb: Annotated[Path | None, by_default("none", "BENCHMARK_MODEL")] = None,
+    serial: Annotated[str | None, by_default("the only phone", "SERIAL")] = None,
     json: Json = False,
 ) -> None:
     """Time exports, Keras models and other files against one another, in turns.
@@ -190,17 +192,29 @@ def benchmark(
         batch: Images a call; files written for one image a call run once an image.
         threads: Threads of LiteRT.
         runs: Timed rounds.
+        adb: Time the .tflite files on an Android phone as well, by this file, LiteRT's benchmark_model for it.
+        serial: Of the phone, where adb reaches several.
         json: Print JSON instead of a table.
     """
     need_tensorflow()
     from keras_inception import tflite
 
+    if serial is not None and adb is None:
+        raise ValueError(f"--serial names a phone for --adb. Received: {serial} without")
+
     contestants = _contestants([model, *more, *([vs] if vs else [])], said)
     rows = tflite.benchmark(contestants, vs=vs, batch=batch, threads=threads, runs=runs)
+    phone = []
+    if adb is not None:
+        files = [place for place in contestants.values() if isinstance(place, Path) and place.suffix == ".tflite"]
+        if not files:
+            raise ValueError(f"--adb times .tflite files. Received: {', '.join(contestants)}")
+        phone = tflite.benchmark_on_phone(files, adb, serial=serial, threads=threads or 1, runs=runs)
     if json:
-        print_json([dataclasses.asdict(row) for row in rows])
+        print_json([*map(dataclasses.asdict, rows), *map(dataclasses.asdict, phone)])
     else:
-        tables.show_timings(rows)
+        tables.show_timings([*rows, *(found.timing for found in phone)])
+        tables.show_phone(phone)
 
 
 def _contestants(handles: Sequence[str], said: ModelOptions) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from keras_inception.registry import ModelEntry
 
 if TYPE_CHECKING:
     from keras_inception.graph import BlockRow
-    from keras_inception.tflite import Layers, Proof, Timing
+    from keras_inception.tflite import Layers, PhoneTiming, Proof, Timing
     from keras_inception.training import Evaluation, LearningRates
     from keras_inception.weights import WeightSet
 
@@ -220,6 +220,16 @@ def show_timings(rows: Sequence["Timing"]) -> None:
             *ratio,
         )
     _print(table)
+
+
+def show_phone(rows: Sequence["PhoneTiming"]) -> None:
+    """Print what a phone says of each file beside its latency: the time to load it, memory, the costliest operators."""
+    for row in rows:
+        memory = "" if row.memory_mb is None else f", {row.memory_mb:.1f} MB"
+        costs = ", ".join(f"{found.kind} {found.milliseconds:.2f} ms" for found in row.operators[:WEAKEST])
+        lines = [("loading", f"{row.load_ms:.1f} ms, first call {row.first_ms:.1f} ms{memory}")]
+        show_heading(Path(row.timing.name).name)
+        show_lines(*lines, *([("operators", costs)] if costs else []))
 
 
 def show_heading(text: str) -> None:

@@ -84,8 +84,10 @@ def verify(
     network, place = opened.keras_model("A proof"), folder or place_of(opened)
     batches = proof_images(opened, data, split, images)
     others = None if strangers is None else proof_images(opened, strangers, split, images)
-    proof = tflite.verify(network, place, batches, strangers=others, limits=limits, accelerators=accelerators)
     found = tflite.layer_errors(network, place, proof_images(opened, data, split, images)) if layers else None
+    proof = tflite.verify(
+        network, place, batches, strangers=others, limits=limits, accelerators=accelerators, layers=found
+    )
     written = [] if found is None else found.write(place.with_name(f"{place.name}-layers"))
     if json:
         print(proof.to_json(), end="")

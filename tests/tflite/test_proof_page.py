@@ -80,6 +80,17 @@ def test_it_stands_beside_a_proof_with_a_schema(export):
     assert strangers(exported.folder) == []
 
 
+def test_it_names_the_layers_that_add_most_error(export):
+    model, exported = export
+    layers = kt.layer_errors(model, exported.folder, [IMAGES[:20]])
+    kt.verify(model, exported.folder, [IMAGES[:20]], runs=1, layers=layers)
+    text, _ = read(exported.folder)
+    assert "Layers that add most error" in text
+    assert all(row.layer in text for row in layers.worst("model_float32.tflite"))
+    kt.verify(model, exported.folder, [IMAGES[:20]], runs=1)
+    assert "Layers that add most error" not in read(exported.folder)[0]
+
+
 def test_it_shows_the_pictures_on_which_a_file_differs(export):
     model, exported = export
     with changed(model, 0.5) as other:

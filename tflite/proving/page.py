@@ -11,18 +11,25 @@ import numpy as np
 
 from ..folder import Export
 from .differing import Differing
+from .layers import Layers
 from .limits import KERAS, Proof
 
 _LARGEST = 192  # pixels of a picture's longer side
 
 
-def page(proof: Proof, export: Export, differences: Mapping[str, tuple[int, list[Differing]]]) -> str:
+def page(
+    proof: Proof,
+    export: Export,
+    differences: Mapping[str, tuple[int, list[Differing]]],
+    layers: Layers | None = None,
+) -> str:
     """Writes a proof as HTML.
 
     Args:
         proof: What was measured.
         export: Of which export.
         differences: By file, how many pictures differ, and some of them.
+        layers: What was found of the layers, where they were looked at.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -47,6 +54,7 @@ def page(proof: Proof, export: Export, differences: Mapping[str, tuple[int, list
         largest=max((row.size for row in proof.rows), default=0) or 1,
         levels=list(dict.fromkeys(level for row in proof.rows if row.trusted for level in row.trusted.coverage)),
         differences=differences,
+        layers=layers,
         name_of=lambda index: names[index] if index < len(names) else str(index),
         tiny=max(export.input_shape[:2]) <= 64,
     )

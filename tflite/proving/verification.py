@@ -26,6 +26,7 @@ from ..running.others import Opened, open_onnx, open_saved_model
 from ..running.timing import interleaved
 from .cosines import yardstick_for
 from .differing import Differing, Heard, differing
+from .layers import Layers
 from .limits import KERAS, Limits, Proof, Row
 from .measuring import Yardstick, precision_of
 from .page import page
@@ -44,6 +45,7 @@ def verify(
     threads: int | None = None,
     runs: int = 30,
     accelerators: bool = False,
+    layers: Layers | None = None,
 ) -> Proof:
     """Holds every file of an export against the Keras model on real images.
 
@@ -65,6 +67,7 @@ def verify(
         runs: Timed rounds for the latency.
         accelerators: Whether to run the .tflite and .onnx files in all places that this machine has as well: on
             LiteRT's kernels one by one, on its GPU backend, in OpenVINO; see `keras_inception.tflite.running.places`.
+        layers: What `layer_errors` found, for the page.
 
     Returns:
         The proof. A missing or broken file and a passed limit are failures in it, not exceptions.
@@ -140,7 +143,7 @@ def verify(
         failures += broken
     result = Proof(opened.folder, tuple(rows), tuple(failures), len(images), limits, _machine(), rehearsal)
     _write(opened.folder / PROOF, result.to_json())
-    _write(opened.folder / PROOF_PAGE, page(result, opened, differences))
+    _write(opened.folder / PROOF_PAGE, page(result, opened, differences, layers))
     return result
 
 
