@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed_training import tiny_registered, with_tiny
 from training_helpers import tiny_config, with_pipeline
 
 import keras_inception as ki
@@ -23,15 +24,21 @@ from keras_inception.training.runs.run import SPLITS, Run
 ALL_VARIED = AugmentConfig(crop_padding=1, brightness=0.2, mixup=0.2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tiny():
+    with tiny_registered():
+        yield
+
+
 @pytest.fixture(scope="module")
 def teacher(photos, tmp_path_factory) -> Run:
     """A trained run on images of three classes."""
-    return train(tiny_config(f"folder:{photos}"), tmp_path_factory.mktemp("runs") / "teacher")
+    return train(with_tiny(tiny_config(f"folder:{photos}")), tmp_path_factory.mktemp("runs") / "teacher")
 
 
 def student(photos, teacher, *, size=12, augment=ALL_VARIED, epochs=1, **objective):
     """A configuration that learns from a run, on the same images."""
-    config = tiny_config(f"folder:{photos}", epochs=epochs)
+    config = with_tiny(tiny_config(f"folder:{photos}", epochs=epochs))
     model = dataclasses.replace(config.model, image_size=size, aux_heads=False)
     names = [str(getattr(one, "folder", one)) for one in (teacher if isinstance(teacher, list) else [teacher])]
     config = dataclasses.replace(
