@@ -132,7 +132,7 @@ def test_a_killed_trial_is_one_outcome_among_others(recipe: TrainConfig, tmp_pat
     assert (first.status, second.status) == ("killed", "completed") and "SIGKILL" in first.reason
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_hyperband_trains_the_best_trials_on(recipe: TrainConfig, tmp_path: Path):
     recipe = dataclasses.replace(recipe, epochs=4)
     settings = SearchConfig(search=("learning_rate=0.01,0.02,0.05,0.1", "batch_size=4,8,16"), tuner="hyperband")
