@@ -86,5 +86,7 @@ def test_what_is_quantised_must_be_a_trained_network_of_these_classes(trained: R
     model = dataclasses.replace(load_recipe("quantize").model, weights="")
     with pytest.raises(ValueError, match=r"model.weights names the network that is quantised. Received: ''"):
         train(quantizing(trained, model=model), tmp_path / "run")
+    with pytest.raises(ValueError, match="model.weights must be a run folder.*Received: 'nowhere'"):
+        train(quantizing(trained, model=dataclasses.replace(model, weights="nowhere")), tmp_path / "run")
     with pytest.raises(ValueError, match="must know the run's 2 classes"):
         train(quantizing(trained, data=f"folder:{write_digits(tmp_path / 'two', classes=2)}"), tmp_path / "run")

@@ -52,7 +52,11 @@ class Teacher:
 
     def __init__(self, config: TrainConfig, splits: Splits) -> None:
         self.config, self.images = config, splits.train
-        self.networks = [open_trained(source, config, splits) for source in teachers_of(config.objective.teacher)]
+        own = config.model.weights if config.quantize else None  # which teaches as well, unasked
+        self.networks = [
+            open_trained(source, config, splits, "model.weights" if source == own else "objective.teacher")
+            for source in teachers_of(config.objective.teacher)
+        ]
         settings = config.pipeline.augment
         self.varies = varies_batches(settings) or settings.min_area < 1 or settings.randaugment > 0
         self.cache: Path | None = None
