@@ -6,8 +6,10 @@ a new one.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
@@ -35,10 +37,24 @@ BAND_GAP, HEADER = 18, 30  # before a new resolution on a line; above its blocks
 OP_HEIGHT = 18
 INK, SOFT, RULE, GREY = "#1d2733", "#5b6876", "#aab4bf", "#eef1f4"
 COLOURS = ["#2f6fb0", "#1f8a8a", "#3f8f4f", "#b07d12", "#c05a2b", "#a13d63", "#6a51a3"]  # of the resolutions, in turn
+PAPER = "#ffffff"
+LEGEND = (
+    "k×k n: convolution with n channels · /s: stride · g: groups · dw: depthwise · sep: separable · "
+    "bar: share of the weights · pile: equal blocks"
+)
+DARK = {  # what each colour becomes in a dark picture
+    PAPER: "#171c22",
+    INK: "#e8edf2",
+    SOFT: "#a4b0bc",
+    RULE: "#5d6873",
+    GREY: "#232a32",
+    "#d9dfe5": "#3a444e",
+    **dict(zip(COLOURS, ["#5f9fe0", "#3fb3b3", "#62b574", "#d3a340", "#e08257", "#d36a94", "#9a85d6"], strict=True)),
+}
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
-def plot(model: keras.Model, path: str | Path) -> Path:
+def plot(model: keras.Model, path: str | Path, *, blocks: Sequence[str] | None = None, dark: bool = False) -> Path:
     """Draws a network block by block and writes the picture as an SVG file.
 
     The blocks go from left to right, line after line, under the resolution of their output. Each shows its branches,
@@ -48,30 +64,42 @@ def plot(model: keras.Model, path: str | Path) -> Path:
     Args:
         model: A network of this package, built or loaded.
         path: Where to write the file; folders that are missing are made.
+        blocks: Draw these blocks alone, without title and legend; None: all.
+        dark: Light lines on a dark ground.
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: The network has no block of a name in `blocks`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(draw(model), encoding="utf-8")
+        temporary.write_text(draw(model, blocks=blocks, dark=dark), encoding="utf-8")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
 
 
-def draw(model: keras.Model) -> str:
-    """Returns the picture of a network as the text of an SVG file."""
-    trunk, heads = read_cards(model)
+def draw(model: keras.Model, *, blocks: Sequence[str] | None = None, dark: bool = False) -> str:
+    """Returns the picture of a network as the text of an SVG file; see `plot`."""
+    whole, heads = read_cards(model)
+    subtitle, trunk = _subtitle(model, [*whole, *heads]), whole
+    if blocks is not None:
+        wanted = _checked(blocks, [*whole, *heads])
+        trunk = [card for card in whole if wanted & set(card.names)]
+        shown = {name for card in trunk for name in card.names}
+        heads = [head for head in heads if wanted & set(head.names) and head.tap in shown]
     cards = [*trunk, *heads]
     bands = _bands(trunk)
-    width, height = _arrange(bands, heads)
+    width, height = _arrange(bands, heads, alone=blocks is not None)
     taps = {name: card for card in trunk for name in card.names}
     largest = max([card.row.weights for card in cards] + [1])
-    body = [_connector(before, after) for before, after in itertools.pairwise(trunk)]
+    neighbours = [pair for pair in itertools.pairwise(whole) if pair[0] in trunk and pair[1] in trunk]
+    body = [_connector(before, after) for before, after in neighbours]
     body += [_drop(taps[head.tap], head) for head in heads]
     for number, band in enumerate(bands):
         colour = COLOURS[number % len(COLOURS)]
@@ -79,24 +107,32 @@ def draw(model: keras.Model) -> str:
             body.extend(_draw_header(list(line), colour))
         for card in [*band, *(head for head in heads if taps[head.tap] in band)]:
             body.extend(_draw_card(card, colour, largest))
-    title = _text(MARGIN, 52, model.name, 30, weight=700)
-    subtitle = _text(MARGIN, 80, _subtitle(model, cards), 15, fill=SOFT)
-    legend = _text(
-        MARGIN, height - 24, "k×k n: convolution with n channels · /s: stride · g: groups · "
-        "dw: depthwise · sep: separable · bar: share of the weights · pile: equal blocks", 12, fill=SOFT,
-    )  # fmt: skip
-    return "\n".join(
+    if blocks is None:
+        body += [_text(MARGIN, 52, model.name, 30, weight=700), _text(MARGIN, 80, subtitle, 15, fill=SOFT)]
+        body += [_text(MARGIN, height - 24, LEGEND, 12, fill=SOFT)]
+    picture = "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
             f'viewBox="0 0 {width:.0f} {height:.0f}" font-family={quoteattr(FONT)}>',
             f"<title>{escape(model.name)}</title>",
             '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
             f'orient="auto"><path d="M0 0.8 L8 4 L0 7.2 z" fill="{SOFT}"/></marker></defs>',
-            f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-            *[title, subtitle, *body, legend],
+            f'<rect width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>',
+            *body,
             "</svg>\n",
         ]
     )
+    return re.sub("#[0-9a-f]{6}", lambda found: DARK[found[0]], picture) if dark else picture
+
+
+def _checked(blocks: Sequence[str], cards: Sequence[Card]) -> set[str]:
+    known = [name for card in cards for name in card.names]
+    for name in blocks:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"A block to draw is one of {', '.join(known)}. Received: {name!r}.{hint}")
+    return set(blocks)
 
 
 def _subtitle(model: keras.Model, cards: Sequence[Card]) -> str:
@@ -137,9 +173,9 @@ def _lines(bands: Sequence[Sequence[Card]]) -> list[list[list[Card]]]:
     return lines
 
 
-def _arrange(bands: Sequence[Sequence[Card]], heads: Sequence[Card]) -> tuple[float, float]:
-    """Places all cards and returns width and height of the page."""
-    y, right = 112.0, 800.0
+def _arrange(bands: Sequence[Sequence[Card]], heads: Sequence[Card], *, alone: bool) -> tuple[float, float]:
+    """Places all cards, under a title or alone, and returns width and height of the page."""
+    y, right = (0.0, 0.0) if alone else (112.0, 800.0)
     for line in _lines(bands):
         y += HEADER
         x, free = float(MARGIN), 0.0
@@ -157,7 +193,7 @@ def _arrange(bands: Sequence[Sequence[Card]], heads: Sequence[Card]) -> tuple[fl
         cards[-1].turn = max(x - BAND_GAP, free) - GAP / 2
         right = max(right, cards[-1].turn)
         y = bottom + GUTTER
-    return right + MARGIN, y + 40
+    return right + MARGIN, y if alone else y + 40
 
 
 def _middle(card: Card) -> float:
@@ -196,7 +232,7 @@ def _draw_card(card: Card, colour: str, largest: int) -> Iterator[str]:
         for step in (8, 4):
             yield (
                 f'<rect x="{x + step:.1f}" y="{y + step:.1f}" width="{width:.1f}" height="{height:.1f}" rx="7" '
-                f'fill="#ffffff" stroke="{colour}"/>'
+                f'fill="{PAPER}" stroke="{colour}"/>'
             )
     dash = ' stroke-dasharray="5 3"' if card.tap else ""
     yield (
@@ -256,13 +292,13 @@ def _draw_branches(card: Card, colour: str) -> Iterator[str]:
         yield _path(f"M{end:.1f} {level(min(ends)) - 6:.1f} V{level(max(ends)) + 6:.1f}", width=3.5, stroke=colour)
     elif len(ends) > 1:
         middle = (level(min(ends)) + level(max(ends))) / 2
-        yield f'<circle cx="{end:.1f}" cy="{middle:.1f}" r="7" fill="#ffffff" stroke="{colour}" stroke-width="1.5"/>'
+        yield f'<circle cx="{end:.1f}" cy="{middle:.1f}" r="7" fill="{PAPER}" stroke="{colour}" stroke-width="1.5"/>'
         yield _path(f"M{end - 4:.1f} {middle:.1f} h8 M{end:.1f} {middle - 4:.1f} v8", width=1.5, stroke=colour)
     for box in card.boxes:
         fill, stroke, ink = {
-            "point": ("#ffffff", colour, INK),
-            "conv": (colour, colour, "#ffffff"),
-            "dense": (colour, colour, "#ffffff"),
+            "point": (PAPER, colour, INK),
+            "conv": (colour, colour, PAPER),
+            "dense": (colour, colour, PAPER),
             "pool": ("#d9dfe5", "#d9dfe5", INK),
         }[box.kind]
         top = level(box.lane) - OP_HEIGHT / 2

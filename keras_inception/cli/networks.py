@@ -75,6 +75,8 @@ def plot(
     channels: int = 3,
     classes: int = 1000,
     aux_heads: FlagCreatePairsOff[bool] = False,
+    blocks: Annotated[tuple[str, ...] | None, by_default("all", "NAME ...")] = None,
+    dark: FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Draw a network as blocks into an SVG file.
 
@@ -86,13 +88,15 @@ def plot(
         channels: Colour channels of the input.
         classes: Number of classes.
         aux_heads: Include the auxiliary classifiers.
+        blocks: Draw these blocks alone.
+        dark: Light lines on a dark ground.
     """
     if output.suffix != ".svg":
         raise ValueError(f"The drawing is an SVG file, whose name ends in .svg. Received: {output}")
     network = _network(model, said, image_size, channels, classes, aux_heads)
     from keras_inception.plot import plot as draw
 
-    tables.show_lines(("picture", draw(network, output)))
+    tables.show_lines(("picture", draw(network, output, blocks=blocks, dark=dark)))
 
 
 def weights(

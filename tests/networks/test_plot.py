@@ -8,7 +8,7 @@ import pytest
 
 import keras_inception as ki
 from keras_inception.graph import block_table
-from keras_inception.plot import draw, plot
+from keras_inception.plot import DARK, draw, plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 SMALL = {"classes": 10, "input_shape": (96, 96, 3)}
@@ -49,6 +49,17 @@ def test_equal_blocks_in_a_row_are_one_pile():
     assert "block6" not in groups
     assert _texts(groups["block5"])[0] == "block5 … block12"
     assert _texts(groups["block5"])[-1] == "8 × 1.61 M"
+
+
+def test_chosen_blocks_are_drawn_alone_in_light_or_dark():
+    model = ki.InceptionV1(aux_heads=True, **SMALL)
+    light = draw(model, blocks=["inception_3a", "inception_4a", "aux1", "aux2"])
+    assert sorted(_blocks_named(light)) == ["aux1", "inception_3a", "inception_4a"]  # aux2 has nothing to hang below
+    assert "marker-end" not in "".join(re.findall(r"<path[^>]*H[^>]*marker-end[^>]*>", light))  # not neighbours
+    dark = draw(model, blocks=["inception_3a"], dark=True)
+    assert set(re.findall("#[0-9a-f]{6}", dark)) <= set(DARK.values())
+    with pytest.raises(ValueError, match=r"A block to draw is one of input, .* Did you mean 'inception_3b'"):
+        draw(model, blocks=["inception_3"])
 
 
 def test_auxiliary_heads_hang_below_the_blocks_they_read():

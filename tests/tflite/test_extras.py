@@ -11,6 +11,7 @@ import keras_inception as ki
 import keras_inception.tflite as kt
 from keras_inception.tflite.files.flatbuffer import custom_operators, operators
 from keras_inception.tflite.running.litert import LiteRTModel
+from keras_inception.tflite.running.others import open_onnx
 
 IMAGES, LABELS = digits()
 
@@ -36,6 +37,16 @@ def test_onnx_answers_as_the_network_does(tmp_path: Path):
     assert "model.onnx changed, cut off or damaged" in kt.verify(model, export.folder, [IMAGES[:40]]).failures[0]
     with pytest.raises(kt.ExportError, match="An ONNX file must be whole"):
         kt.benchmark([export.files["onnx"]], IMAGES[:3])
+
+
+def test_onnx_has_grouped_convolutions(tmp_path: Path):
+    pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    inputs = keras.Input(IMAGES.shape[1:])
+    x = keras.layers.Conv2D(8, 3, groups=4, activation="relu")(keras.layers.Conv2D(8, 3)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(10, "softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    export = kt.export(model, tmp_path / "out", modes=(), saved_model=False, onnx=True, preprocessing="none")
+    np.testing.assert_allclose(open_onnx(export.files["onnx"])(IMAGES[:8]), answers(model, IMAGES[:8]), atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["float32", "float16", "dynamic"])

@@ -49,7 +49,12 @@ def write_onnx(
     serve = answering(constant_weights(twin), familiarity, output)
     specs = [tf.TensorSpec((None, *image_shape(twin)), tf.uint8, name=INPUT)]
     function = tf.function(serve, input_signature=specs, autograph=False)
-    proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=_OPSET)
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # Keras compiles grouped convolutions by XLA, as functions that ONNX has not
+    try:
+        proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=_OPSET)
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
     said = {CLASS_NAMES: "\n".join(class_names)} if class_names else {}
     if trust != NOTHING_SAID:
         said[TRUST] = json.dumps(trust.to_json())
