@@ -112,7 +112,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site, every warning an error; `nox -s docs -- serve` shows it while you write."""
-    session.install(*extra("docs"))
+    session.install("-e", ".[docs]")  # the pages of networks are made from the networks
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme advertises its successor
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env=quiet)
 
