@@ -122,7 +122,12 @@ def draw(model: keras.Model, *, blocks: Sequence[str] | None = None, dark: bool 
             "</svg>\n",
         ]
     )
-    return re.sub("#[0-9a-f]{6}", lambda found: DARK[found[0]], picture) if dark else picture
+    return recoloured(picture) if dark else picture
+
+
+def recoloured(picture: str) -> str:
+    """Returns a picture in this module's colours as one for a dark ground."""
+    return re.sub("#[0-9a-f]{6}", lambda found: DARK[found[0]], picture)
 
 
 def _checked(blocks: Sequence[str], cards: Sequence[Card]) -> set[str]:

@@ -1,5 +1,8 @@
 """Every network against public implementations: their checkpoints converted, their outputs reproduced."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 from foreign import Golden
@@ -73,3 +76,11 @@ def test_the_background_class_is_dropped(tmp_path):
     weights.load_weights(model, golden.checkpoint(tmp_path))
     expected = golden.outputs["logits"][:, 1:]
     assert np.abs(np.asarray(model(golden.images())) - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def test_the_figures_of_the_pages_are_of_these_sources():
+    with (Path(__file__).parents[2] / "docs" / "figures" / "sources.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    outputs = [network for name, (network, _) in CASES.items() for _ in Golden(name).outputs]
+    assert sorted(row["network"] for row in rows) == sorted(outputs)
+    assert all(float(row["difference"]) < 2e-5 for row in rows)
