@@ -1,0 +1,68 @@
+"""What int8 keeps of every network when it is trained: docs/figures/int8.csv, which their pages show.
+
+Run it with `python benchmarks/int8_agreement.py`; names of networks limit it to them, and rows of others stay. Each
+network in its full width learns scikit-learn's digits for a few epochs, at the smallest size that it takes and 32
+pixels at least; its int8 file, calibrated on training images, is held against it on 360 test images. Digits are easy:
+what shows is whether a network survives its quantisation, not how it does on photographs.
+"""
+
+import argparse
+import csv
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import numpy as np
+
+import keras_inception as ki
+import keras_inception.tflite as kt
+from keras_inception.tflite.running.litert import LiteRTModel
+from keras_inception.training import load_recipe, train
+from keras_inception.training.config import ModelConfig
+
+CSV = Path(__file__).parents[1] / "docs" / "figures" / "int8.csv"
+COLUMNS = ("network", "data", "images", "accuracy", "accuracy_int8", "agreement")
+EPOCHS = 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", default=ki.list_models())
+    for name in parser.parse_args().networks:
+        with tempfile.TemporaryDirectory() as folder:
+            row = agreement(name, Path(folder))
+        rows = [old for old in csv.DictReader(CSV.open()) if old["network"] != name] if CSV.exists() else []
+        rows = sorted([*rows, row], key=lambda one: ki.list_models().index(one["network"]))
+        with CSV.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        print(*row.values(), flush=True)
+
+
+def agreement(name: str, folder: Path) -> dict[str, str]:
+    """Trains a network and holds its int8 file against it."""
+    recipe = load_recipe("digits")
+    size = max(32, ki.get_entry(name).min_size)
+    model = ModelConfig(name=name, aux_heads=False, image_size=size, channels=1, batch_norm_momentum=0.9)
+    objective = replace(recipe.objective, label_smoothing=0.1)
+    schedule = replace(recipe.schedule, warmup_epochs=1)
+    config = replace(recipe, recipe="", epochs=EPOCHS, model=model, objective=objective, schedule=schedule)
+    run = train(config, folder / "run")
+    network = run.model()
+    images, labels = (np.concatenate(parts) for parts in zip(*run.batches("test"), strict=True))
+    calibration = np.concatenate([batch for batch, _ in run.batches("train", count=128)])
+    export = kt.export(network, folder / "export", modes="int8", saved_model=False, calibration=calibration)
+    keras = np.asarray(network.predict(images, verbose=0)).argmax(1)
+    int8 = LiteRTModel(export.files["int8"])(images).argmax(1)
+    shares = [np.mean(keras == labels), np.mean(int8 == labels), np.mean(keras == int8)]
+    said = f"digits, {size} pixels"
+    return dict(zip(COLUMNS, [name, said, str(len(images)), *(f"{share:.2%}"[:-1] for share in shares)], strict=True))
+
+
+if __name__ == "__main__":
+    main()
