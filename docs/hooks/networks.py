@@ -120,6 +120,19 @@ class Network:
                 rows.append({**row, "ratio": ratio})
         return rows
 
+    def beside(self, who: str, mode: str) -> str:
+        """Another's latency to ours in a mode; a dash where it has no such file or cannot run it."""
+        ratios = [
+            row["ratio"] for row in self.peers if (row["who"], row["mode"]) == (who, mode) and row["latency_2_ms"]
+        ]
+        return ratios[0] if ratios else "–"
+
+    @property
+    def behind(self) -> list[str]:
+        """Where another's file of the same mode takes less than 0.95 of our time."""
+        rows = [row for row in self.peers if row["latency_2_ms"] and float(row["ratio"]) < 0.95]
+        return [f"{self.words['heading']} in {row['mode']}, {row['who']} at {row['ratio']} of our time" for row in rows]
+
     @property
     def sources(self) -> list[dict[str, str]]:
         """Rows of docs/figures/sources.csv: implementations that its outputs were held against."""
