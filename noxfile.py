@@ -117,6 +117,26 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env=quiet)
 
 
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Draw every picture of the documentation anew, and its tables; the terminal's where there are photographs."""
+    session.install("-e", ".[train,tflite,convert,docs]", "pyte>=0.8,<1")
+    data = Path(os.environ.get("KERAS_INCEPTION_TEST_DATA", ROOT.parent / "shared"))
+    photographs, weights = data / "data" / "flowers17", data / "weights" / "mobilenet_v2_1.0_224.h5"
+    if photographs.is_dir() and weights.is_file():
+        place = fresh_build_folder(session)
+        place.mkdir(parents=True)
+        (place / "flowers").symlink_to(photographs / "train")
+        (place / weights.name).symlink_to(weights)
+        (place / "daisy.jpg").symlink_to(sorted((photographs / "validation" / "daisy").iterdir())[0])
+        (place / "fish.jpg").symlink_to(data / "data" / "imagenet_sample" / "n01440764.jpg")
+        session.run("python", "docs/terminal.py", str(place))
+    else:
+        session.warn(f"no photographs or weights at {data}: the terminal's picture stays as it is")
+    for script in ("overview", "pictures", "tables"):
+        session.run("python", f"docs/{script}.py", env={"KERAS_BACKEND": "numpy"})
+
+
 def fresh_build_folder(session: nox.Session) -> Path:
     """Empty build/SESSION, and build/lib with it: setuptools would pack what an earlier build left there."""
     folder = ROOT / "build" / session.name
