@@ -21,3 +21,6 @@ document$.subscribe(() => {
     });
   }
 });
+
+// The theme's search is a dialog without a name, which screen readers miss.
+document$.subscribe(() => document.querySelector("[data-md-component=search]")?.setAttribute("aria-label", "Search"));
