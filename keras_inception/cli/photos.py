@@ -81,6 +81,7 @@ def fit(
         ("report", fitted.run.folder / "report.html"),
         ("exports", fitted.export.folder),
         *(("missed", sentence) for sentence in fitted.missed),
-        ("next", command("predict", fitted.run.folder, "PHOTO.jpg")),
+        ("next", command("predict", fitted.export.folder, "PHOTO.jpg")),
+        ("browser", command("app", fitted.run.folder, "--for", "web", "--serve")),
     )
     return 0 if fitted.kept else 1
