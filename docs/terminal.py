@@ -24,7 +24,7 @@ import pyte
 COMMANDS = (
     "keras-inception fit flowers --output mine --weights mobilenet_v2_1.0_224.h5",
     "keras-inception predict mine/mobilenet_v2-*/export daisy.jpg fish.jpg --top 2",
-    "keras-inception app mine/mobilenet_v2-*/export --for web --output app",
+    "keras-inception app mine/mobilenet_v2-* --for web --output app",
 )
 COLUMNS, ROWS = 96, 34
 SECONDS, FRAMES = 20, 40
