@@ -36,7 +36,9 @@ from keras_inception.training.config import CheckpointConfig, TrainConfig
 from keras_inception.training.engine import checkpoints
 
 
-def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_heads=False):
+def tiny_network(
+    *, classes, input_shape, weights, include_preprocessing, aux_heads=False, classifier_activation="softmax"
+):
     """A convolution, a batch norm and a dropout before each of its heads."""
     layers = keras.layers
     image = keras.Input(input_shape)
@@ -47,7 +49,7 @@ def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_he
         x = layers.Dropout(0.2)(layers.ReLU()(layers.BatchNormalization()(x)))
         pool = layers.GlobalAveragePooling2D(name="global_pool" if head == "predictions" else f"{head}_pool")
         logits = layers.Dense(classes, name=f"{head}_logits")(pool(x))
-        outputs[head] = layers.Activation("softmax", dtype="float32", name=head)(logits)
+        outputs[head] = layers.Activation(classifier_activation, dtype="float32", name=head)(logits)
     return keras.Model(image, outputs if aux_heads else outputs["predictions"], name="tiny")
 
 
