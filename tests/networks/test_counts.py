@@ -112,15 +112,15 @@ XCEPTION = [
 RESNEXT = [
     ("resnext50", {}, 25_028_904, 25_097_128, 4_230_479_872),
     ("resnext101", {}, 44_177_704, 44_315_560, 7_969_996_800),
-    pytest.param(("resnext101", {"width": 8}, 88_791_336, 88_994_216, 16_414_015_488), marks=pytest.mark.slow),
-    pytest.param(("resnext101", {"cardinality": 64}, 83_455_272, 83_658_152, 15_460_270_080), marks=pytest.mark.slow),
+    pytest.param(("resnext101", {"width": 8}, 88_791_336, 88_994_216, 16_414_015_488), marks=pytest.mark.proof),
+    pytest.param(("resnext101", {"cardinality": 64}, 83_455_272, 83_658_152, 15_460_270_080), marks=pytest.mark.proof),
     # ResNet-50, which a cardinality of 1 gives: torchvision's resnet50
     ("resnext50", {"cardinality": 1, "width": 64}, 25_557_032, None, None),
     pytest.param(
-        ("resnext101", {"width": 16}, 194_026_792, None, pytest.approx(36.16e9, abs=5e6)), marks=pytest.mark.slow
+        ("resnext101", {"width": 16}, 194_026_792, None, pytest.approx(36.16e9, abs=5e6)), marks=pytest.mark.proof
     ),
     pytest.param(
-        ("resnext101", {"width": 32}, 468_530_472, None, pytest.approx(87.11e9, abs=5e6)), marks=pytest.mark.slow
+        ("resnext101", {"width": 32}, 468_530_472, None, pytest.approx(87.11e9, abs=5e6)), marks=pytest.mark.proof
     ),
 ]
 
