@@ -76,9 +76,10 @@ def config(**changes):
     base = with_tiny(tiny_config("digits", epochs=2))
     return dataclasses.replace(
         base,
+        model=dataclasses.replace(base.model, image_size=8),  # as the scans are: nothing is to be resized
         pipeline=dataclasses.replace(base.pipeline, batch_size=96),
         optimizer=dataclasses.replace(base.optimizer, learning_rate=0.05, ema_momentum=0.99),
-        **{"checkpoint": CheckpointConfig(every_steps=2), **changes},
+        **{"checkpoint": CheckpointConfig(every_steps=6), **changes},
     )
 
 
@@ -119,14 +120,15 @@ def kill_at_random(chosen: random.Random, seconds: float) -> str:
 
 
 def changed(text: str) -> TrainConfig:
-    """The configuration with some fields changed, as JSON tells them."""
+    """The configuration with more checkpoints to be killed at, and with some fields changed, as JSON tells them."""
 
     def merge(tree: dict, changes: dict) -> dict:
         return tree | {
             name: merge(tree[name], value) if isinstance(value, dict) else value for name, value in changes.items()
         }
 
-    return TrainConfig.from_json(json.dumps(merge(json.loads(config().to_json()), json.loads(text))))
+    often = config(checkpoint=CheckpointConfig(every_steps=2))
+    return TrainConfig.from_json(json.dumps(merge(json.loads(often.to_json()), json.loads(text))))
 
 
 def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, seconds: float) -> int:

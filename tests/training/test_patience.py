@@ -98,7 +98,7 @@ def test_a_killed_run_has_the_best_and_the_last_epoch_of_an_undisturbed_one(tmp_
         resume(whole)
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
-        killed_in(patched, SaveState, "on_train_batch_end", at=5)
+        killed_in(patched, SaveState, "on_train_batch_end", at=7)
         train(early, tmp_path / "killed", console=console)
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         killed_in(patched, RunFiles, "on_epoch_end", at=2)
