@@ -5,6 +5,7 @@ None: no figure is known for it. The figures are those of the reference implemen
 """
 
 import math
+from functools import cache
 
 import keras
 import pytest
@@ -208,6 +209,17 @@ ROWS = [
 ]
 
 
+def with_shapes(name: str, **arguments) -> keras.Model:
+    """A network without weights: counting needs their shapes alone."""
+    with keras.StatelessScope(initialize_variables=False):
+        return ki.create_model(name, **arguments)
+
+
+@cache
+def published(name: str) -> keras.Model:
+    return with_shapes(name)
+
+
 def _label(row) -> str:
     name, arguments, *_ = row
     shown = (value.__class__.__name__ if key == "numerics" else value for key, value in arguments.items())
@@ -217,8 +229,7 @@ def _label(row) -> str:
 @pytest.mark.parametrize("row", ROWS, ids=_label)
 def test_counts(row):
     name, arguments, trainable, total, macs = row
-    with keras.StatelessScope(initialize_variables=False):  # counting needs shapes alone
-        model = ki.create_model(name, **arguments)
+    model = published(name) if not arguments else with_shapes(name, **arguments)
     assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == trainable
     if total is not None:
         assert model.count_params() == total
@@ -227,9 +238,9 @@ def test_counts(row):
 
 
 @pytest.mark.parametrize("name", ki.list_models())
-def test_the_registry_tells_the_same_counts(name):
-    entry = ki.get_entry(name)
-    with keras.StatelessScope(initialize_variables=False):
-        model = ki.create_model(name)
+def test_the_published_form_is_the_default_and_has_the_counts_of_the_registry(name):
+    entry, model = ki.get_entry(name), published(name)
+    assert model.input_shape == (None, entry.input_size, entry.input_size, 3)
+    assert model.output_shape == (None, 1000)
     assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == entry.parameters
     assert multiply_adds(model) == entry.multiply_adds

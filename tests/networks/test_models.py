@@ -72,14 +72,6 @@ def test_tops_poolings_and_one_channel_or_four(name, without_weights):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_published_form_is_the_default(name, without_weights):
-    model = ki.create_model(name)
-    size = ki.get_entry(name).input_size
-    assert model.input_shape == (None, size, size, 3)
-    assert model.output_shape == (None, 1000)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
 def test_a_tensor_to_build_on(name, without_weights):
     images = keras.Input(_shape(name, channels=6))
     model = _small(name, input_shape=None, input_tensor=keras.layers.Conv2D(3, 1, name="to_rgb")(images))
