@@ -32,8 +32,9 @@ def _tiny():
 
 @pytest.fixture(scope="module")
 def teacher(photos, tmp_path_factory) -> Run:
-    """A trained run on images of three classes."""
-    return train(with_tiny(tiny_config(f"folder:{photos}")), tmp_path_factory.mktemp("runs") / "teacher")
+    """A trained run on images of three classes, without its test and report."""
+    folder = tmp_path_factory.mktemp("runs") / "teacher"
+    return train(with_tiny(tiny_config(f"folder:{photos}")), folder, stop_after=1)
 
 
 def student(photos, teacher, *, size=12, augment=ALL_VARIED, epochs=1, **objective):
@@ -173,8 +174,8 @@ def test_a_half_written_row_is_asked_for_again(photos, teacher, tmp_path):
 def test_a_resumed_student_is_the_undisturbed_one(photos, teacher, tmp_path):
     config = student(photos, teacher, epochs=2, teacher_cache=str(tmp_path / "kept"))
     train(config, tmp_path / "resumed", stop_after=1)
-    resumed = resume(tmp_path / "resumed")
-    assert _same(train(config, tmp_path / "undisturbed"), resumed)
+    resumed = resume(tmp_path / "resumed", stop_after=2)
+    assert _same(train(config, tmp_path / "undisturbed", stop_after=2), resumed)
 
 
 @pytest.mark.slow
@@ -182,7 +183,9 @@ def test_a_teacher_without_weight_changes_nothing(photos, teacher, tmp_path):
     config = student(photos, teacher)
     runs = {
         share: train(
-            dataclasses.replace(config, objective=dataclasses.replace(config.objective, **changes)), tmp_path / share
+            dataclasses.replace(config, objective=dataclasses.replace(config.objective, **changes)),
+            tmp_path / share,
+            stop_after=1,
         )
         for share, changes in {"none": {"teacher_weight": 0.0}, "half": {}, "alone": {"teacher": ""}}.items()
     }
