@@ -14,7 +14,7 @@ from mutations.runner import CHANGED, FAILED, REFUSED, UNCHANGED, Outcome, run_a
 from repeats import REPEATS
 
 A_FEW = 8
-MANY = 20 * REPEATS  # a container: 10,000 in all where `nox -s proofs` asks for it
+MANY = 20 * REPEATS  # a container: 10,000 in all in `nox -s proofs`
 
 
 def check(outcomes: list[Outcome], count: int) -> None:
@@ -36,7 +36,6 @@ def test_a_few_damaged_files(made):
     check(list(run(*made, first=0, count=A_FEW)), A_FEW)
 
 
-@pytest.mark.slow
 @pytest.mark.proof
 def test_many_damaged_files(made):
     outcomes = run_apart(*made, first=A_FEW, count=MANY)

@@ -15,7 +15,8 @@ from PIL import Image
 import keras_inception as ki
 from keras_inception.cli import main
 
-SMALL = ["--epochs", "1", "--model.alpha", "0.1", "--model.no-aux-heads"]
+SMALL = ["--epochs", "1", "--model.alpha", "0.5", "--model.no-aux-heads"]
+CELL = [*SMALL, "--model.name", "inception_cell", "--model.options", "modules=1", "width=32"]
 CLASSES = 10
 
 
@@ -23,7 +24,7 @@ CLASSES = 10
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run trained on digits for one epoch, and its export. Tests that write into it take a copy: see `run`."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    assert main(["train", "--recipe", "digits", *SMALL, "--output", str(folder)]) == 0
+    assert main(["train", "--recipe", "digits", *CELL, "--output", str(folder)]) == 0
     assert main(["export", str(folder), "--calibration", "32"]) == 0
     return folder
 
@@ -103,8 +104,8 @@ def test_modes_are_those_that_the_export_knows():
 
 def test_train_leaves_a_run_with_the_overrides(trained: Path):
     config = json.loads((trained / "config.json").read_text())
-    assert (config["recipe"], config["epochs"], config["model"]["alpha"]) == ("digits", 1, 0.1)
-    assert config["model"]["options"] == {"stem": "low_resolution"}
+    assert (config["recipe"], config["epochs"], config["model"]["alpha"]) == ("digits", 1, 0.5)
+    assert config["model"]["options"] == {"stem": "low_resolution", "modules": 1, "width": 32}
     assert (trained / "report.html").is_file()
 
 
@@ -267,7 +268,7 @@ def test_a_folder_that_cannot_be_trained_on(
     data = tmp_path / "data"
     data.mkdir()
     folder_of_images(data, classes)
-    outcome = command("train", *SMALL, "--data", f"folder:{data}", "--output", tmp_path / "run")
+    outcome = command("train", *CELL, "--data", f"folder:{data}", "--output", tmp_path / "run")
     assert_one_sentence(outcome, str(data), *words)
     assert not (tmp_path / "run").exists()
 
@@ -284,7 +285,7 @@ def test_files_that_are_no_images_are_set_aside_and_named(command: Command, tmp_
     whole = digit_image(tmp_path / "whole.jpg").read_bytes()
     (data / "b" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     before = snapshot(data)
-    arguments = ["train", "--recipe", "digits", *SMALL, "--data", f"folder:{data}", "--output", tmp_path / "run"]
+    arguments = ["train", "--recipe", "digits", *CELL, "--data", f"folder:{data}", "--output", tmp_path / "run"]
     assert_one_sentence(command(*arguments), "pipeline.max_bad_share", "2 of 26")
     code, out, _ = command(*arguments, "--pipeline.max-bad-share", "0.2")
     assert code == 0
@@ -338,21 +339,21 @@ def test_a_class_count_that_disagrees_with_the_checkpoint(command: Command, run:
 def test_an_output_folder_that_cannot_be_written(command: Command, trained: Path, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     folder = tmp_path / "file" / "folder"  # no permission stops root, but a file is no folder for anyone
-    assert_one_sentence(command("train", *SMALL, "--output", folder), str(tmp_path / "file"))
+    assert_one_sentence(command("train", *CELL, "--output", folder), str(tmp_path / "file"))
     assert_one_sentence(command("export", trained, "--output", folder), str(tmp_path / "file"))
     assert (tmp_path / "file").read_text() == "in the way"
 
 
 def test_a_run_is_not_overwritten_unasked(command: Command, run: Path):
     before = snapshot(run)
-    assert_one_sentence(command("train", *SMALL, "--output", run), str(run))
+    assert_one_sentence(command("train", *CELL, "--output", run), str(run))
     assert_one_sentence(command("export", run), str(run / "export"))
     assert snapshot(run) == before
 
 
 def test_another_backend_is_refused_for_training(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    assert_one_sentence(command("train", *SMALL, "--output", tmp_path / "run"), "KERAS_BACKEND=tensorflow", "torch")
+    assert_one_sentence(command("train", *CELL, "--output", tmp_path / "run"), "KERAS_BACKEND=tensorflow", "torch")
 
 
 def test_debug_shows_where(command: Command, monkeypatch: pytest.MonkeyPatch):

@@ -23,7 +23,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("run") / "run"
     with tiny_registered():
-        train(with_tiny(tiny_config(f"folder:{data}")), folder)
+        train(with_tiny(tiny_config(f"folder:{data}")), folder, stop_after=1)
         yield folder
 
 

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 from command_helpers import Command, assert_one_sentence
+from killed_training import tiny_registered, with_tiny
 from table_helpers import SEVERAL, table, write
 from training_helpers import tiny_config, with_pipeline, write_digits
 
 from keras_inception import training
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny():
+    with tiny_registered():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +26,7 @@ def photos(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(photos: Path) -> training.Run:
     data = write(photos.parent, table([(photos / path, cell) for path, cell in SEVERAL], "path,labels"))
-    config = with_pipeline(tiny_config(data, epochs=4), test_share=0.3)
+    config = with_pipeline(with_tiny(tiny_config(data, epochs=4)), test_share=0.3)
     return training.train(config, photos.parent / "run")
 
 

@@ -44,5 +44,21 @@ def logits(name: str) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(images), training=False))
 
 
+def end_points() -> dict[str, np.ndarray]:
+    """Outputs inside a small network, found by their names, for an image of noise."""
+    model = ki.create_model("mobilenet_v1", alpha=0.25, input_shape=(32, 32, 3))
+    assign(model)
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype("float32")
+    found = ki.features(model, ["block1", "global_pool"]).predict_on_batch(images)
+    return {**found, "embedding": ki.embedding(model).predict_on_batch(images)}
+
+
+def outputs(name: str) -> dict[str, np.ndarray]:
+    """What is written under a name: a network's logits, or the end points."""
+    if name == "end points":
+        return {f"{name}/{key}": np.asarray(value) for key, value in end_points().items()}
+    return {name: logits(name)}
+
+
 if __name__ == "__main__":
-    np.savez(sys.argv[1], **{name: logits(name) for name in sys.argv[2:]})
+    np.savez(sys.argv[1], **{key: value for name in sys.argv[2:] for key, value in outputs(name).items()})

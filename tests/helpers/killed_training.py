@@ -36,7 +36,9 @@ from keras_inception.training.config import CheckpointConfig, TrainConfig
 from keras_inception.training.engine import checkpoints
 
 
-def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_heads=False):
+def tiny_network(
+    *, classes, input_shape, weights, include_preprocessing, aux_heads=False, classifier_activation="softmax"
+):
     """A convolution, a batch norm and a dropout before each of its heads."""
     layers = keras.layers
     image = keras.Input(input_shape)
@@ -47,7 +49,7 @@ def tiny_network(*, classes, input_shape, weights, include_preprocessing, aux_he
         x = layers.Dropout(0.2)(layers.ReLU()(layers.BatchNormalization()(x)))
         pool = layers.GlobalAveragePooling2D(name="global_pool" if head == "predictions" else f"{head}_pool")
         logits = layers.Dense(classes, name=f"{head}_logits")(pool(x))
-        outputs[head] = layers.Activation("softmax", dtype="float32", name=head)(logits)
+        outputs[head] = layers.Activation(classifier_activation, dtype="float32", name=head)(logits)
     return keras.Model(image, outputs if aux_heads else outputs["predictions"], name="tiny")
 
 
@@ -74,9 +76,10 @@ def config(**changes):
     base = with_tiny(tiny_config("digits", epochs=2))
     return dataclasses.replace(
         base,
+        model=dataclasses.replace(base.model, image_size=8),  # as the scans are: nothing is to be resized
         pipeline=dataclasses.replace(base.pipeline, batch_size=96),
         optimizer=dataclasses.replace(base.optimizer, learning_rate=0.05, ema_momentum=0.99),
-        **{"checkpoint": CheckpointConfig(every_steps=2), **changes},
+        **{"checkpoint": CheckpointConfig(every_steps=6), **changes},
     )
 
 
@@ -117,14 +120,15 @@ def kill_at_random(chosen: random.Random, seconds: float) -> str:
 
 
 def changed(text: str) -> TrainConfig:
-    """The configuration with some fields changed, as JSON tells them."""
+    """The configuration with more checkpoints to be killed at, and with some fields changed, as JSON tells them."""
 
     def merge(tree: dict, changes: dict) -> dict:
         return tree | {
             name: merge(tree[name], value) if isinstance(value, dict) else value for name, value in changes.items()
         }
 
-    return TrainConfig.from_json(json.dumps(merge(json.loads(config().to_json()), json.loads(text))))
+    often = config(checkpoint=CheckpointConfig(every_steps=2))
+    return TrainConfig.from_json(json.dumps(merge(json.loads(often.to_json()), json.loads(text))))
 
 
 def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, seconds: float) -> int:

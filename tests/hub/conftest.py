@@ -20,7 +20,13 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = write_digits(tmp_path_factory.mktemp("private") / "my_pictures", classes=3, each=10)
     folder = tmp_path_factory.mktemp("runs") / "three_digits"
     config = tiny_config(f"folder:{pictures}", calibrate=True)
-    network = {"name": "mobilenet_v1", "alpha": 0.25, "image_size": 32, "aux_heads": False, "options": {}}
+    network = {
+        "name": "inception_cell",
+        "alpha": 1.0,
+        "image_size": 32,
+        "aux_heads": False,
+        "options": {"modules": 1, "width": 16},
+    }
     run = train(replace(config, model=replace(config.model, **network)), folder)
     limits = tflite.Limits(agreement=None, accuracy_loss=None)
     export_run(run, folder / "export", proof=run.batches("test"), limits=limits, modes=("float32",), saved_model=False)

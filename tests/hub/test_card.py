@@ -40,7 +40,7 @@ def test_front_matter_comes_back_from_the_hubs_own_reader(subject: hub.Subject, 
     assert (read.license, read.pipeline_tag, read.library_name) == (
         "apache-2.0", "image-classification", "keras-inception",
     )  # fmt: skip
-    assert {"mobilenet_v1", "tflite"} <= set(read.tags)
+    assert {"inception_cell", "tflite"} <= set(read.tags)
     (accuracy,) = read.eval_results  # of three classes there is no fifth
     assert accuracy.metric_value == json.loads((run_folder / "evaluation.json").read_text())["accuracy"]
     assert (accuracy.dataset_type, accuracy.dataset_name, accuracy.dataset_split) == (

@@ -9,18 +9,12 @@ import pytest
 import keras_inception as ki
 
 NETWORKS = ki.list_models()
-SLOW = ("resnext101", "inception_v4", "inception_resnet_v2")  # their sisters stand for them
+LARGE = ("resnext101", "inception_v4", "inception_resnet_v2")  # their sisters stand for them
+MARKED = [pytest.param(n, marks=[pytest.mark.proof] if n in LARGE else []) for n in NETWORKS]
 ODD = (101, 127)
 
 
-@pytest.fixture
-def without_weights():
-    """Shapes and names alone: variables are never created, which most of the building time goes into."""
-    with keras.StatelessScope(initialize_variables=False):
-        yield
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in NETWORKS])
+@pytest.mark.parametrize("name", MARKED)
 def test_without_a_top_channels_and_sides_are_free_and_odd_ones_counted_each_by_itself(name, without_weights):
     features = ki.create_model(name, include_top=False, input_shape=(None, None, 4))
     assert features.input_shape == (None, None, None, 4)
@@ -31,7 +25,7 @@ def test_without_a_top_channels_and_sides_are_free_and_odd_ones_counted_each_by_
     assert features.compute_output_shape((2, *ODD[::-1], 4)) == (2, width, height, channels)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in NETWORKS])
+@pytest.mark.parametrize("name", MARKED)
 def test_a_grey_tensor_of_odd_sides_to_build_on(name, without_weights):
     images = keras.Input((*ODD, 1))
     model = ki.create_model(name, input_tensor=images, classes=3, classifier_activation=None)

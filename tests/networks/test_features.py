@@ -1,11 +1,5 @@
 """End points by name, and the vector that a classifier reads: of our networks, of others and of models in models."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -190,37 +184,3 @@ def test_channels_first():
     one_pixel = layers.GlobalAveragePooling2D(data_format="channels_first", keepdims=True)(maps)
     logits = layers.Flatten()(layers.Conv2D(4, 1, data_format="channels_first")(one_pixel))
     assert ki.embedding(keras.Model(pixels, logits)).output_shape == (None, 6)
-
-
-SCRIPT = """
-import sys
-import keras
-import numpy as np
-sys.path.insert(0, sys.argv[1])
-from backend_outputs import assign
-import keras_inception as ki
-model = ki.create_model("mobilenet_v1", alpha=0.25, input_shape=(32, 32, 3))
-assign(model)
-images = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype("float32")
-outputs = ki.features(model, ["block1", "global_pool"]).predict_on_batch(images) | {
-    "embedding": ki.embedding(model).predict_on_batch(images)
-}
-np.savez(sys.argv[2], **{name: np.asarray(value) for name, value in outputs.items()})
-"""
-
-
-@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.torch)])
-def test_backends_answer_the_same(backend: str, tmp_path: Path):
-    if find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    found = []
-    for each in ("tensorflow", backend):
-        file = tmp_path / f"{each}.npz"
-        settings = {"KERAS_BACKEND": each, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-        settings["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-        helpers = Path(__file__).parents[1] / "helpers"
-        subprocess.run([sys.executable, "-c", SCRIPT, helpers, file], env=os.environ | settings, check=True)
-        found.append(dict(np.load(file)))
-    assert found[0].keys() == found[1].keys() == {"block1", "global_pool", "embedding"}
-    for name, values in found[0].items():
-        np.testing.assert_allclose(values, found[1][name], atol=1e-4 * np.abs(values).max())

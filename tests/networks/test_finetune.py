@@ -26,7 +26,7 @@ def _statistics(model):
 
 
 def _fit(model):
-    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", run_eagerly=True)
     before = {weight.path: np.array(weight) for weight in model.weights}
     model.fit(IMAGES, LABELS, verbose=0)
     return {

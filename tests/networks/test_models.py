@@ -13,7 +13,7 @@ import keras_inception as ki
 from keras_inception import numerics as numerics_of_the_field
 
 NETWORKS = ki.list_models()
-SLOW = ("resnext101", "inception_v4", "inception_resnet_v2")
+LARGE = ("resnext101", "inception_v4", "inception_resnet_v2")  # of more layers than their sisters, and of no other kind
 CLASSES = 5
 NARROW = {"alpha": 0.25, "cardinality": 4}
 AUX_SIZES = {"inception_v1": 65, "inception_v3": 107, "inception_v4": 107, "inception_resnet_v2": 107}
@@ -45,16 +45,9 @@ def _images(name, count=2):
     return np.random.default_rng(0).uniform(-1, 1, (count, *_shape(name))).astype("float32")
 
 
-@pytest.fixture
-def without_weights():
-    """Shapes and names alone: variables are never created, which most of the building time goes into."""
-    with keras.StatelessScope(initialize_variables=False):
-        yield
-
-
 @pytest.fixture(
-    scope="module",  # their sisters stand for the three that are slow
-    params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS],
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.proof] if name in LARGE else []) for name in NETWORKS],
 )
 def network(request):
     """A small network that gives logits, built once for the tests that change nothing in it."""
@@ -62,7 +55,7 @@ def network(request):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_tops_and_poolings(name, without_weights):
+def test_tops_poolings_and_one_channel_or_four(name, without_weights):
     with_top = _small(name)
     assert with_top.name == name
     assert with_top.output_names == ["predictions"]
@@ -71,22 +64,9 @@ def test_tops_and_poolings(name, without_weights):
     features = _small(name, include_top=False, input_shape=None)
     assert features.input_shape == (None, None, None, 3)
     assert features.output_shape[:3] == (None, None, None)
-    for pooling in ("avg", "max"):
-        assert _small(name, include_top=False, pooling=pooling).output_shape == (None, features.output_shape[3])
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_published_form_is_the_default(name, without_weights):
-    model = ki.create_model(name)
-    size = ki.get_entry(name).input_size
-    assert model.input_shape == (None, size, size, 3)
-    assert model.output_shape == (None, 1000)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_one_channel_and_four(name, without_weights):
-    for channels in (1, 4):
-        model = _small(name, input_shape=_shape(name, channels))
+    for pooling, channels in (("avg", 1), ("max", 4)):
+        model = _small(name, include_top=False, pooling=pooling, input_shape=_shape(name, channels))
+        assert model.output_shape == (None, features.output_shape[3])
         assert model.input_shape[-1] == channels
         assert model.weights[0].shape[-2] == channels
 
@@ -152,15 +132,15 @@ def test_a_gradient_reaches_every_trainable_variable(network):
     assert silent == []
 
 
+STEP_MARKS = dict.fromkeys([*LARGE, "inception_resnet_v1"], pytest.mark.proof) | dict.fromkeys(
+    ["resnext50", "shufflenet"], pytest.mark.slow
+)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize(
     "name",  # grouped convolutions without a graph around them are slow, and so are networks of many layers
-    [
-        pytest.param(
-            n, marks=[pytest.mark.slow] if n in {*SLOW, "resnext50", "shufflenet", "inception_resnet_v1"} else []
-        )
-        for n in NETWORKS
-    ],
+    [pytest.param(n, marks=STEP_MARKS.get(n, [])) for n in NETWORKS],
 )
 def test_a_training_step_in_mixed_precision(name, policy):
     keras.config.set_dtype_policy(policy)

@@ -54,7 +54,7 @@ def _around(before, after):
 
 
 @pytest.mark.parametrize(("before", "after"), [("conv", "last"), ("mixed", "pool"), ("pool", "conv")])
-def test_layers_around_a_network_do_not_take_its_blocks(before, after):
+def test_layers_around_a_network_do_not_take_its_blocks(before, after, without_weights):
     plain = ki.InceptionV3(input_shape=(75, 75, 3), alpha=0.25, include_top=False)
     expected = [row.name for row in block_table(plain)][1:]
     rows = {row.name: row for row in block_table(_around(before, after))}
@@ -62,13 +62,13 @@ def test_layers_around_a_network_do_not_take_its_blocks(before, after):
     assert rows["conv_1a"].layers == ("conv_1a_conv", "conv_1a_bn", "conv_1a")
 
 
-def test_the_pyramid_of_a_network_behind_a_layer_whose_name_is_a_prefix():
+def test_the_pyramid_of_a_network_behind_a_layer_whose_name_is_a_prefix(without_weights):
     pyramid = ki.feature_pyramid(_around("conv", "last"))
     ends = {level: tensor._keras_history.operation.name for level, tensor in pyramid.output.items()}
     assert ends == {"P1": "conv_2b", "P2": "conv_4a", "P3": "mixed_5d", "P4": "mixed_6e", "P5": "last"}
 
 
-def test_a_head_is_one_block_though_an_embedding_lies_inside():
+def test_a_head_is_one_block_though_an_embedding_lies_inside(without_weights):
     model = ki.InceptionResNetV1(input_shape=(75, 75, 3), classes=3)
     rows = {row.name: row.layers for row in block_table(model)}
     assert rows["predictions"] == ("predictions_dropout", "predictions_logits", "predictions")
@@ -89,7 +89,7 @@ def test_a_network_inside_a_model_is_read_as_well():
 
 
 @pytest.mark.parametrize("outputs", [lambda a, b: [a, b], lambda a, b: {"a": a, "b": b}])
-def test_the_pyramid_of_several_outputs(outputs):
+def test_the_pyramid_of_several_outputs(outputs, without_weights):
     network = ki.InceptionV1(include_top=False, alpha=0.25, input_shape=(64, 64, 3))
     early = network.get_layer("inception_3b").output
     model = keras.Model(network.input, outputs(early, network.output))

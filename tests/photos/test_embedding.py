@@ -69,8 +69,10 @@ def test_an_end_point_is_pooled_and_of_length_one(model: Path, digits_folder: Pa
     for name, shape in {"maps": 6, "classes": 3}.items():
         embed(digits_folder, model, tmp_path / f"{name}.npz", end_point=name)
         kept = read(tmp_path / f"{name}.npz")
-        pixels = np.stack([kt.Predictor(small()).prepare(path) for path in kept["names"].tolist()]).astype("float32")
-        values = np.asarray(ki.features(small(), name)(pixels))
+        network = small()
+        predict = kt.Predictor(network)
+        pixels = np.stack([predict.prepare(path) for path in kept["names"].tolist()]).astype("float32")
+        values = np.asarray(ki.features(network, name)(pixels))
         values = values.mean((1, 2)) if values.ndim == 4 else values
         assert kept["vectors"].shape == (42, shape)
         np.testing.assert_allclose(kept["vectors"], of_length_one(values), atol=1e-5)

@@ -214,6 +214,7 @@ print(list(files), files["float32"].stat().st_size > 0, sorted(__import__("os").
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_the_old_export_stays(tmp_path: Path):
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets no user make name spaces")

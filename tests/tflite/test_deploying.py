@@ -1,5 +1,6 @@
 """Twins of models of every make: nested ones as good as flat ones, and what must not be exported in silence."""
 
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -65,19 +66,28 @@ def is_model(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.Model)
 
 
+def made_ready(twin: keras.Model) -> list[np.ndarray]:
+    """The weights that are quantised."""
+    return compensate_rounding(equalize_channels(twin, IMAGES[:20]), IMAGES[:20]).get_weights()
+
+
+@cache
+def of_a_flat_one() -> list[np.ndarray]:
+    return made_ready(kt.deploy(network("flat"), fold=True))
+
+
 @pytest.mark.parametrize(
     "form", ["in a model", "in two models", "in a Sequential", "below a Sequential", "with a name twice"]
 )
 def test_a_trunk_inside_a_model_gets_the_same_care_as_a_flat_one(form: str):
-    model, flat = network(form), kt.deploy(network("flat"), fold=True)
+    model = network(form)
     before = [weight.copy() for weight in model.get_weights()]
     plain, twin = kt.deploy(model), kt.deploy(model, fold=True)
     for deployed in (plain, twin):
         np.testing.assert_allclose(answers(deployed, IMAGES[:9]), answers(model, IMAGES[:9]), atol=1e-5)
         assert not any(map(is_model, deployed.layers))
     assert not any(isinstance(layer, layers.BatchNormalization) for layer in twin.layers)
-    ready, expected = (compensate_rounding(equalize_channels(each, IMAGES[:20]), IMAGES[:20]) for each in (twin, flat))
-    for one, other in zip(ready.get_weights(), expected.get_weights(), strict=True):
+    for one, other in zip(made_ready(twin), of_a_flat_one(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

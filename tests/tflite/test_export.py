@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tflite_helpers import CLASSES, answers, digits, fitted, narrow, tiny, trained, two_headed
+from tflite_helpers import CLASSES, answers, digits, fitted, googlenet, narrow, tiny, trained, two_headed
 
 import keras_inception.tflite as kt
 from keras_inception.tflite.folder import Export, sha256
@@ -154,9 +154,9 @@ def test_logits_and_probabilities_are_a_softmax_apart():
     np.testing.assert_allclose(keras.ops.softmax(logits), probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", ["bn", "paper"])
+@pytest.mark.parametrize("variant", ["paper", pytest.param("bn", marks=pytest.mark.slow)])
 def test_the_other_forms_export_with_builtin_operators(variant: str, tmp_path: Path):
-    model = narrow(variant=variant)
+    model = googlenet(variant)
     export = kt.export(model, tmp_path / "out", modes=("float32", "int8"), saved_model=False, calibration=IMAGES[:20])
     expected = answers(model, IMAGES[:8])
     np.testing.assert_allclose(LiteRTModel(export.files["float32"])(IMAGES[:8]), expected, atol=1e-4)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from sklearn.covariance import OAS
-from tflite_helpers import CLASSES, answers, coloured, colours, digits, fitted, tiny, two_headed
+from tflite_helpers import CLASSES, answers, coloured, colours, digits, fit_classifier, tiny, two_headed
 
 import keras_inception.tflite as kt
 from keras_inception.tflite.files.metadata import trust_of
@@ -273,7 +273,8 @@ def test_a_score_threshold_names_what_mediapipe_would(tmp_path: Path):
 
 
 def test_a_proof_tells_what_is_kept(tmp_path: Path):
-    model, count = fitted(), 300
+    model, count = two_headed(), 300
+    fit_classifier(model, count)
     held_out = (IMAGES[count : count + 200], LABELS[count : count + 200])
     found = kt.familiarity(model, [(IMAGES[:count], LABELS[:count])], [held_out])
     trust = kt.Trust({0.95: 0.05}, temperature=0.5)

@@ -38,11 +38,18 @@ def smallest(case: str) -> tuple[keras.Model, np.ndarray]:
 
 
 LEAST_CORRELATION = {"float16": 0.99, "dynamic": 0.8, "int8": 0.7}  # of random layers; trained ones come closer
-SLOW = {"inception_v4", "inception_resnet_v1", "inception_resnet_v2", "resnext50", "resnext101", "xception"}
-FAST_OR_SLOW = [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
+OF_EACH_KIND = {"inception_v1 with LRN", "mobilenet_v2", "resnext50", "shufflenet", "xception"}
+"""Concatenations, a normalisation, inverted residuals, grouped convolutions, shuffles, separable ones, lone ReLUs."""
+QUICK = {"inception_v1", "mobilenet_v1", "mobilenet_v2", "shufflenet"}
 
 
-@pytest.mark.parametrize("case", FAST_OR_SLOW)
+def marked(slow: set[str], quick: set[str] = frozenset()) -> list:
+    """All networks, those that are neither quick nor meant to be slow as proofs."""
+    marks = {case: [pytest.mark.slow if case in slow else pytest.mark.proof] for case in CASES}
+    return [pytest.param(case, marks=[] if case in quick else marks[case]) for case in CASES]
+
+
+@pytest.mark.parametrize("case", marked({"inception_v2", "inception_v3", *OF_EACH_KIND}, QUICK))
 def test_every_network_exports_to_float32_within_a_ten_thousandth(case: str, tmp_path: Path):
     model, pictures = smallest(case)
     assign(model)
@@ -57,13 +64,7 @@ def test_every_network_exports_to_float32_within_a_ten_thousandth(case: str, tmp
     assert not any(name.startswith("custom:") for name in row["operators"])
 
 
-LARGE = {"inception_v4", "inception_resnet_v1", "inception_resnet_v2", "resnext101"}
-"""Of more layers than their relatives, and of no other kind."""
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.proof if c in LARGE else pytest.mark.slow) for c in CASES]
-)
+@pytest.mark.parametrize("case", marked({"inception_v1 with LRN", "mobilenet_v2", "shufflenet"}))
 def test_every_network_exports_in_the_other_modes(case: str, tmp_path: Path):
     model, pictures = smallest(case)
     fit_batch_norms(model, pictures)
@@ -77,13 +78,7 @@ def test_every_network_exports_in_the_other_modes(case: str, tmp_path: Path):
         assert agreement > LEAST_CORRELATION[mode], f"{mode}: {agreement}"
 
 
-OF_EACH_KIND = {"inception_v3", "mobilenet_v2", "shufflenet", "xception"}
-"""Concatenations and averages, inverted residuals, grouped convolutions and shuffles, separable ones and lone ReLUs."""
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.slow if c in OF_EACH_KIND else pytest.mark.proof) for c in CASES]
-)
+@pytest.mark.parametrize("case", marked({"inception_v1", "mobilenet_v2", "shufflenet", "xception"}))
 def test_every_network_is_simulated_to_the_bit(case: str, tmp_path: Path):
     model, pictures = smallest(case)
     fit_batch_norms(model, pictures)

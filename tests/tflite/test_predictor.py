@@ -48,7 +48,7 @@ def test_a_network_answers_as_it_does_in_keras(predictor: kt.Predictor):
     assert one.top(3)[0][1] == pytest.approx(expected[3].max(), abs=1e-5)
 
 
-def test_a_googlenet_with_auxiliary_heads_and_preprocessing_outside(tmp_path: Path):
+def test_an_inception_network_with_auxiliary_heads_and_preprocessing_outside(tmp_path: Path):
     model = narrow(include_preprocessing=False)
     predictor = kt.Predictor(model, preprocessing="inception_v1")
     assert predictor.class_names == tuple("0123456789")

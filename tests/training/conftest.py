@@ -1,9 +1,11 @@
-"""Images in files that several tests read."""
+"""Images in files that several tests read, and the tiny network."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from killed_training import tiny_registered
 from training_helpers import write_digits
 
 
@@ -17,3 +19,10 @@ def here(photos, tmp_path) -> Path:
     """A folder of 24 images of three classes, of one's own."""
     shutil.copytree(photos, tmp_path / "photos")
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def tiny() -> Iterator[None]:
+    """The tiny network, while a test runs."""
+    with tiny_registered():
+        yield

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed_training import tiny_registered, with_tiny
 from training_helpers import tiny_config, write_digits
 
 from keras_inception.training import Run, evaluate
@@ -80,8 +81,8 @@ def test_the_scales_of_a_224_network_are_the_papers():
 def runs(tmp_path_factory):
     """Two run folders over the same files, each with a narrow network that has random weights."""
     data = write_digits(tmp_path_factory.mktemp("data"), classes=3, each=12)
-    config = tiny_config(f"folder:{data}")
-    model = dataclasses.replace(config.model, name="mobilenet_v1", aux_heads=False, batch_norm_momentum=0.0)
+    config = with_tiny(tiny_config(f"folder:{data}"))
+    model = dataclasses.replace(config.model, aux_heads=False, batch_norm_momentum=0.0)
     config = dataclasses.replace(config, model=model)
     splits = open_splits(config)
     begun = []
@@ -90,7 +91,8 @@ def runs(tmp_path_factory):
         folder = tmp_path_factory.mktemp("runs") / "run"
         run = Run(folder, config, splits.class_names, splits)
         run_folder.begin(run)
-        model = build_model(config, 3)
+        with tiny_registered():
+            model = build_model(config, 3)
         for pixels, _ in run.batches("train", batch_size=100):
             model(pixels, training=True)  # statistics for the batch norms: else all classes would be equally likely
         (folder / "checkpoints").mkdir(exist_ok=True)

@@ -1,6 +1,5 @@
 """Tables of images: CSV files as people have them, data frames, and several sources as one."""
 
-import dataclasses
 import io
 import os
 import shutil
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killed_training import with_tiny
 from rich.console import Console
 from table_helpers import DIGITS, PATHS, SPLIT, parts_of, table, write
 from training_helpers import tiny_config, with_pipeline
@@ -232,11 +232,11 @@ def test_one_class_in_nested_folders_is_no_conflict(here):
 
 
 @pytest.mark.slow
-def test_a_run_notices_that_its_table_has_changed_or_is_gone(here, tmp_path, monkeypatch):
+def test_a_run_notices_that_its_table_has_changed_or_is_gone(tiny, here, tmp_path, monkeypatch):
     monkeypatch.chdir(here)
     rows = [(*row, 1 + i % 2) for i, row in enumerate(DIGITS)]
     write(here, table(rows, "path,label,weight"))
-    config = dataclasses.replace(tiny_config("csv:photos.csv"), epochs=2)
+    config = with_tiny(tiny_config("csv:photos.csv", epochs=2))
     run = train(config, tmp_path / "run", stop_after=1, console=Console(file=io.StringIO()))
     monkeypatch.chdir(tmp_path)
     file = here / "photos.csv"
@@ -331,7 +331,8 @@ class TestFrames:
 @pytest.mark.slow
 def test_the_command_trains_on_a_table(here, tmp_path, capsys):
     data = write(here, table(header="image;class", separator=";", end="\r\n"))
-    overrides = ["--epochs", "1", "--model.alpha", "0.1", "--model.image-size", "12", "--pipeline.batch-size", "8"]
+    overrides = ["--epochs", "1", "--model.image-size", "12", "--pipeline.batch-size", "8"]
+    overrides += ["--model.name", "inception_cell", "--model.no-aux-heads", "--model.options", "modules=1", "width=32"]
     assert main(["train", "--recipe", "digits", "--data", data, "--output", str(tmp_path / "run"), *overrides]) == 0
     assert Run.open(tmp_path / "run").config.data == data
     assert main(["evaluate", str(tmp_path / "run"), "--data", data]) == 0

@@ -32,8 +32,9 @@ def _tiny():
 
 @pytest.fixture(scope="module")
 def teacher(photos, tmp_path_factory) -> Run:
-    """A trained run on images of three classes."""
-    return train(with_tiny(tiny_config(f"folder:{photos}")), tmp_path_factory.mktemp("runs") / "teacher")
+    """A trained run on images of three classes, without its test and report."""
+    folder = tmp_path_factory.mktemp("runs") / "teacher"
+    return train(with_tiny(tiny_config(f"folder:{photos}")), folder, stop_after=1)
 
 
 def student(photos, teacher, *, size=12, augment=ALL_VARIED, epochs=1, **objective):
@@ -80,7 +81,7 @@ def test_of_several_labels_each_is_a_choice_of_two():
 
 def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_see_labels_alone():
     settings = ObjectiveConfig(label_smoothing=0.1, teacher="x", teacher_weight=0.3, temperature=3.0)
-    config = tiny_config(objective=settings)
+    config = with_tiny(tiny_config(objective=settings))
     model, objective = build_model(config, 10), make_objective(config, 10)
     model.compile("sgd", **objective.compile_arguments(), run_eagerly=True)
     rng = np.random.default_rng(0)
@@ -106,14 +107,14 @@ def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_se
 
 def test_the_teacher_sees_the_students_own_pixels(photos, teacher):
     for pixels, _, answers in answers_of(student(photos, teacher)):
-        expected = teacher.model().predict(pixels.astype("float32"), verbose=0)["predictions"]
+        expected = teacher.model()(pixels.astype("float32"), training=False)["predictions"]
         np.testing.assert_allclose(answers, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_a_teacher_of_another_size_sees_them_resized_and_several_are_averaged(photos, teacher):
     pixels, _, answers = next(answers_of(student(photos, [teacher, teacher], size=18)))
     resized = tf.image.resize(pixels, (12, 12), antialias=True)
-    expected = teacher.model().predict(resized, verbose=0)["predictions"]
+    expected = teacher.model()(resized, training=False)["predictions"]
     np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-6)
     first, second = (next(answers_of(student(photos, teacher, size=size)))[2] for size in (12, 12))
     np.testing.assert_array_equal(first, second)
@@ -173,8 +174,8 @@ def test_a_half_written_row_is_asked_for_again(photos, teacher, tmp_path):
 def test_a_resumed_student_is_the_undisturbed_one(photos, teacher, tmp_path):
     config = student(photos, teacher, epochs=2, teacher_cache=str(tmp_path / "kept"))
     train(config, tmp_path / "resumed", stop_after=1)
-    resumed = resume(tmp_path / "resumed")
-    assert _same(train(config, tmp_path / "undisturbed"), resumed)
+    resumed = resume(tmp_path / "resumed", stop_after=2)
+    assert _same(train(config, tmp_path / "undisturbed", stop_after=2), resumed)
 
 
 @pytest.mark.slow
@@ -182,7 +183,9 @@ def test_a_teacher_without_weight_changes_nothing(photos, teacher, tmp_path):
     config = student(photos, teacher)
     runs = {
         share: train(
-            dataclasses.replace(config, objective=dataclasses.replace(config.objective, **changes)), tmp_path / share
+            dataclasses.replace(config, objective=dataclasses.replace(config.objective, **changes)),
+            tmp_path / share,
+            stop_after=1,
         )
         for share, changes in {"none": {"teacher_weight": 0.0}, "half": {}, "alone": {"teacher": ""}}.items()
     }
@@ -196,7 +199,7 @@ def _same(*runs):
 
 
 def test_batches_to_learn_without_a_teacher_have_the_targets_of_the_labels(photos):
-    config = with_pipeline(tiny_config(f"folder:{photos}"), batch_size=4)
+    config = with_pipeline(with_tiny(tiny_config(f"folder:{photos}")), batch_size=4)
     splits, objective = open_splits(config), make_objective(config, 3)
     _, targets = next(iter(batches_to_learn(splits, config, objective, Teacher.of(config, splits))))
     assert {head: target.shape for head, target in targets.items()} == dict.fromkeys(objective.weights, (4, 3))
@@ -245,7 +248,7 @@ def test_a_weights_file_teaches_the_classes_that_it_names(photos, tmp_path):
     pixels, _, answers = next(answers_of(config))
     found, _ = ki.weights.build(tmp_path / "mine.h5", include_preprocessing=True)
     resized = tf.image.resize(pixels, found.input_shape[1:3], antialias=True)
-    expected = found.predict(resized, verbose=0)[:, [1, 2, 0]]
+    expected = np.asarray(found(resized, training=False))[:, [1, 2, 0]]
     np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -258,7 +261,7 @@ def test_released_weights_name_imagenets_classes_by_wordnet_id_and_by_name():
 
 @pytest.mark.parametrize("settings", [{}, {"teacher": "x"}, {"loss": "asymmetric"}], ids=["plain", "taught", "several"])
 def test_a_compiled_model_is_saved_and_loaded_with_its_objective(settings, tmp_path):
-    config = tiny_config(objective=ObjectiveConfig(**settings))
+    config = with_tiny(tiny_config(objective=ObjectiveConfig(**settings)))
     model, objective = build_model(config, 3), make_objective(config, 3, several="loss" in settings)
     model.compile("sgd", **objective.compile_arguments(), run_eagerly=True)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 1)).astype("float32")

@@ -13,9 +13,10 @@ from killed_training import tiny_registered, with_tiny
 from rich.console import Console
 from training_helpers import tiny_config, with_pipeline, write_digits
 
-from keras_inception.training import scan, train, write_arrays
+from keras_inception.training import Run, scan, train, write_arrays
 from keras_inception.training.data import tfds as tfds_source
 from keras_inception.training.data.sources import open_labelled, open_splits
+from keras_inception.training.runs import folder as run_folder
 
 
 @pytest.fixture
@@ -121,13 +122,14 @@ def test_a_name_that_is_no_line_of_utf8_is_left_out_and_named(tmp_path: Path, na
         os.link(tmp_path / "photos" / "digit_1" / "000.png", strange)
     except OSError:
         pytest.skip("this file system takes no such names")
-    config = with_pipeline(with_tiny(tiny_config(f"folder:{tmp_path / 'photos'}")), max_bad_share=0.2)
-    with tiny_registered():
-        run = train(config, tmp_path / "run", stop_after=1, console=Console(quiet=True))
+    config = with_pipeline(tiny_config(f"folder:{tmp_path / 'photos'}"), max_bad_share=0.2)
+    splits = open_splits(config)
+    run = Run(tmp_path / "run", config, splits.class_names, splits)
+    run_folder.begin(run)
     shown = str(tmp_path / "photos" / "digit_1" / "caf\ufffd.png")
     assert (run.folder / "quarantine.txt").read_text("utf-8") == f"{shown}\ta name that is not one line of UTF-8\n"
     assert shown not in open_splits(config).train.names
-    assert type(run).open(run.folder).splits.train.names == run.splits.train.names
+    assert Run.open(run.folder).splits.train.names == run.splits.train.names
     [finding] = [finding for finding in scan(tmp_path / "photos").findings if finding.kind != "duplicate"]
     assert (finding.kind, finding.path, finding.detail) == ("unreadable", shown, "a name that is not one line of UTF-8")
     (tmp_path / "photos" / "digit_2").rename(os.fsdecode(os.fsencode(tmp_path / "photos") + b"/\xe9t\xe9"))

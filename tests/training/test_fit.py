@@ -394,7 +394,7 @@ def test_the_validation_loss_leaves_the_penalty_out_with_one_head_too(data, tmp_
         optimizer=dataclasses.replace(config.optimizer, decay="l2", weight_decay=0.05),
         objective=dataclasses.replace(config.objective, label_smoothing=0.0),
     )
-    run = train(config, tmp_path / "run", console=quiet())
+    run = train(config, tmp_path / "run", stop_after=1, console=quiet())
     told = run.read_json("metrics.json")["validation_loss"]
     assert told == pytest.approx(evaluate(run, split="validation").loss, rel=1e-4)
 

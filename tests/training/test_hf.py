@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from killed_training import with_tiny
 from rich.console import Console
 from table_helpers import DIGITS, PATHS, parts_of
 from training_helpers import tiny_config, with_pipeline
@@ -138,8 +139,8 @@ class TestHuggingFace:
         assert asked == [("someone/flowers", None), ("someone/flowers", "small")]
 
     @pytest.mark.slow
-    def test_a_run_is_trained_resumed_and_packed(self, saved, tmp_path):
-        config = with_pipeline(tiny_config(saved(), epochs=2), cache_mb=0)
+    def test_a_run_is_trained_resumed_and_packed(self, tiny, saved, tmp_path):
+        config = with_pipeline(with_tiny(tiny_config(saved(), epochs=2)), cache_mb=0)
         train(config, tmp_path / "run", stop_after=1, console=Console(file=io.StringIO()))
         run = resume(tmp_path / "run", console=Console(file=io.StringIO()))
         assert (run.folder / "report.html").is_file()

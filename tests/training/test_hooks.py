@@ -16,11 +16,7 @@ from keras_inception.training import resume, train
 STEPS = 13
 
 
-@pytest.fixture(autouse=True)
-def tiny():
-    """The tiny network, while a test of this file runs."""
-    with tiny_registered():
-        yield
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def quiet() -> Console:

@@ -137,7 +137,7 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
         "adamw", 0.01, weight_decay=0.1, layer_decay=0.7, clip_norm=1.0, accumulate_steps=2, ema_momentum=0.9
     )
     rng = np.random.default_rng(0)
-    pixels = rng.uniform(0, 255, (6, 8, 12, 12, 1)).astype(np.float32)
+    pixels = rng.uniform(0, 255, (6, 8, 8, 8, 1)).astype(np.float32)
     targets = np.eye(10, dtype=np.float32)[rng.integers(0, 10, (6, 8))]
 
     def trainer():

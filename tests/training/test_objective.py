@@ -16,11 +16,11 @@ from keras_inception.training.engine.objective import make_objective
 from keras_inception.training.engine.optimizer import make_optimizer, make_schedule
 
 
-def compiled(config, classes=10, steps_per_epoch=4, **how):
+def compiled(config, classes=10, steps_per_epoch=4):
     model = build_model(config, classes)
     objective = make_objective(config, classes)
-    how = {"jit_compile": False, **how}  # XLA takes longer to compile a network than it saves here
-    model.compile(make_optimizer(config, model, steps_per_epoch), **objective.compile_arguments(), **how)
+    # Tracing takes longer than the one step of a test.
+    model.compile(make_optimizer(config, model, steps_per_epoch), **objective.compile_arguments(), run_eagerly=True)
     return model, objective
 
 
@@ -118,7 +118,7 @@ def trained_a_step(optimizer_config, network="inception_v1"):
     config = dataclasses.replace(
         config, model=dataclasses.replace(config.model, name=network, aux_heads=False, image_size=16)
     )
-    model, _ = compiled(config, run_eagerly=True)
+    model, _ = compiled(config)
     model.compile(model.optimizer, lambda targets, outputs: 0.0 * keras.ops.sum(outputs, axis=-1), run_eagerly=True)
     before = {v.path: keras.ops.convert_to_numpy(v) for v in model.trainable_variables}
     images, _ = random_batch(config)
@@ -182,7 +182,7 @@ def test_a_warm_up_survives_saving():
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_one_step_in_each_precision(precision):
     config = tiny_config(precision=precision)
-    model, objective = compiled(config, run_eagerly=True)  # tracing would take the most of a minute
+    model, objective = compiled(config)
     assert keras.config.dtype_policy().name == "float32"
     assert model.get_layer("inception_4a").compute_dtype == precision.removeprefix("mixed_")
     assert {output.dtype for output in model.output.values()} == {"float32"}

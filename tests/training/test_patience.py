@@ -6,7 +6,7 @@ import re
 import types
 
 import pytest
-from killed_training import config, tiny_registered
+from killed_training import config
 from repeats import REPEATS
 from resumed_runs import assert_same, assert_same_state, history, train_and_kill
 from rich.console import Console
@@ -18,11 +18,7 @@ from keras_inception.training.engine.watching import Record
 EARLY = json.dumps({"epochs": 12, "patience": 2, "min_delta": 0.3})
 
 
-@pytest.fixture(autouse=True)
-def tiny():
-    """The tiny network, while a test of this file runs."""
-    with tiny_registered():
-        yield
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def ended_after(losses, **settings):
@@ -102,7 +98,7 @@ def test_a_killed_run_has_the_best_and_the_last_epoch_of_an_undisturbed_one(tmp_
         resume(whole)
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
-        killed_in(patched, SaveState, "on_train_batch_end", at=5)
+        killed_in(patched, SaveState, "on_train_batch_end", at=7)
         train(early, tmp_path / "killed", console=console)
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         killed_in(patched, RunFiles, "on_epoch_end", at=2)
@@ -122,7 +118,6 @@ def test_a_killed_run_has_the_best_and_the_last_epoch_of_an_undisturbed_one(tmp_
     assert rows == [{name: row[name] for name in rows[0]} for row in history(whole)[:2]]
 
 
-@pytest.mark.slow
 @pytest.mark.proof
 def test_many_runs_killed_ten_times_each_end_early_as_an_undisturbed_one(tmp_path):
     runs = max(1, REPEATS // 3)

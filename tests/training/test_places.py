@@ -15,9 +15,12 @@ from training_helpers import with_pipeline
 
 from keras_inception.cli import main
 from keras_inception.training import evaluate, resume, train, write_arrays
+from keras_inception.training.data.sources import open_splits
 from keras_inception.training.engine.checkpoints import Place
+from keras_inception.training.engine.devices import find_devices
 from keras_inception.training.engine.loop import Training
 from keras_inception.training.files import alone
+from keras_inception.training.runs.run import Run
 from keras_inception.training.signals import StopRequest
 
 QUIET = Console(quiet=True)
@@ -91,8 +94,8 @@ def test_a_run_without_an_update_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(("warmup", "warns"), [(2.0, False), (2.5, True)])
 def test_a_rate_that_never_reaches_its_peak_is_told(tmp_path: Path, warmup: float, warns: bool):
     short = config(schedule=dataclasses.replace(config().schedule, warmup_epochs=warmup))
-    output = io.StringIO()
-    train(short, tmp_path / "run", stop_after=1, console=Console(file=output, width=200))
+    output, splits = io.StringIO(), open_splits(short)
+    Training(Run(tmp_path, short, splits.class_names, splits), find_devices(), Console(file=output, width=200))
     assert ("never reaches its peak in 2" in output.getvalue()) == warns
 
 

@@ -25,7 +25,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
         aux_heads=False,
         options={"stem": "low_resolution", "modules": 1, "width": 16},
     )
-    return train(dataclasses.replace(config, model=model), folder / "trained")
+    return train(dataclasses.replace(config, model=model), folder / "trained", stop_after=1)
 
 
 def quantizing(run: Run, **changes: object) -> TrainConfig:
@@ -37,7 +37,8 @@ def quantizing(run: Run, **changes: object) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def quantized(trained: Run) -> Run:
-    return train(quantizing(trained), trained.folder.parent / "quantized")
+    config = quantizing(trained)
+    return train(config, trained.folder.parent / "quantized", stop_after=config.epochs)
 
 
 def test_a_run_is_the_simulation_of_the_one_that_it_started_from(trained: Run, quantized: Run, tmp_path: Path):

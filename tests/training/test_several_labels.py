@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from killed_training import tiny_registered, with_tiny
 from table_helpers import DIGITS, PATHS, SEVERAL, table, write
 from training_helpers import tiny_config, with_pipeline
 
@@ -200,7 +201,7 @@ def test_saturated_sigmoids_have_gradients_that_are_numbers(function):
 def test_every_head_has_the_loss_with_its_weight_on_smoothed_targets(loss):
     config = tiny_config(objective=ObjectiveConfig(loss=loss, label_smoothing=0.2))
     model, objective = build_model(config, 3, several=True), make_objective(config, 3, several=True)
-    model.compile(**objective.compile_arguments(), jit_compile=False)
+    model.compile(**objective.compile_arguments(), run_eagerly=True)
     images = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 1)).astype(np.float32)
     outputs = model(images, training=False)
     function = asymmetric if loss == "asymmetric" else binary
@@ -277,9 +278,10 @@ def trained(photos, tmp_path_factory) -> Run:
     """A run of two epochs, with auxiliary heads and mixed images."""
     folder = tmp_path_factory.mktemp("several")
     rows = [(photos / path, cell) for path, cell in ROWS]
-    config = tiny_config(write(folder, table(rows, "path,labels")), epochs=2)
+    config = with_tiny(tiny_config(write(folder, table(rows, "path,labels")), epochs=2))
     config = with_pipeline(config, augment=AugmentConfig(mixup=0.2), balance_classes=True)
-    return train(config, folder / "run")
+    with tiny_registered():
+        return train(config, folder / "run")
 
 
 def test_a_run_chooses_thresholds_on_validation_images_and_keeps_them(trained):

@@ -346,7 +346,7 @@ def test_weights_act_alike_on_every_head(places):
     objective = make_objective(config, 3)
     assert len(objective.weights) == 3
     model = build_model(config, 3)
-    model.compile(optimizer="sgd", jit_compile=False, **objective.compile_arguments())
+    model.compile(optimizer="sgd", run_eagerly=True, **objective.compile_arguments())
     images, targets, weights = batches_of(config)[0]
     assert set(weights) == {0.0, 1.0}
     values = model.test_on_batch(images, objective.for_heads(targets), objective.for_heads(weights), return_dict=True)

@@ -24,9 +24,9 @@ def tiny():
 
 
 def batches(seed: int = 0):
-    """Random pictures and classes: (pixels [6, 16, 12, 12, 1], targets [6, 16, 10])."""
+    """Random pictures and classes: (pixels [6, 16, 8, 8, 1], targets [6, 16, 10])."""
     rng = np.random.default_rng(seed)
-    pixels = rng.uniform(0, 255, (BATCHES, SIZE, 12, 12, 1)).astype("float32")
+    pixels = rng.uniform(0, 255, (BATCHES, SIZE, 8, 8, 1)).astype("float32")
     return pixels, np.eye(10, dtype="float32")[rng.integers(0, 10, (BATCHES, SIZE))]
 
 

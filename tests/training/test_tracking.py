@@ -21,6 +21,25 @@ from keras_inception.training.runs.folder import place_for
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """A store of MLflow's in SQLite that holds nothing yet: making one takes seconds, copying it none."""
+    mlflow = pytest.importorskip("mlflow")
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patched.chdir(file.parent)
+        mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def mlflow(surroundings, empty_store, tmp_path):
+    """MLflow, with a store of the test's own."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return pytest.importorskip("mlflow")
+
+
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path):
     """The tiny network, and trackers that stay on this machine."""
@@ -57,8 +76,7 @@ def rows(folder):
     return [{name: float(value) for name, value in row.items()} for row in history(folder)]
 
 
-def test_mlflow_is_told_each_epoch_of_a_run_that_was_broken_off_once(tmp_path):
-    mlflow = pytest.importorskip("mlflow")
+def test_mlflow_is_told_each_epoch_of_a_run_that_was_broken_off_once(mlflow, tmp_path):
     folder, console = tmp_path / "run", quiet()
     with pytest.raises(BreaksOffError):
         train(config(), folder, log="mlflow", callbacks=[BreakOff(0)], console=console)
@@ -153,8 +171,7 @@ def test_wandb_is_told_each_epoch_of_a_run_that_was_broken_off_once(tmp_path):
     assert "warning" not in console.file.getvalue()
 
 
-def test_a_tracker_that_is_away_is_named_once_and_told_what_it_missed_when_it_is_back(tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow")
+def test_a_tracker_that_is_away_is_named_once_and_told_what_it_missed_when_it_is_back(mlflow, tmp_path, monkeypatch):
     folder, console, back = tmp_path / "run", quiet(), mlflow.get_tracking_uri()
 
     class ComesBack(keras.callbacks.Callback):
@@ -172,8 +189,7 @@ def test_a_tracker_that_is_away_is_named_once_and_told_what_it_missed_when_it_is
     assert (folder / "report.html").is_file()
 
 
-def test_a_resumed_run_does_without_a_tracker_that_is_gone(tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow")
+def test_a_resumed_run_does_without_a_tracker_that_is_gone(mlflow, tmp_path, monkeypatch):
     folder, console = tmp_path / "run", quiet()
     train(config(), folder, log="mlflow", stop_after=1, console=console)
     with monkeypatch.context() as patched:

@@ -75,7 +75,7 @@ def test_the_run_folder_is_that_of_one(results):
 
 @pytest.mark.slow
 def test_workers_that_were_killed_go_on_together(results):
-    environment = os.environ | {"KILL_AFTER": "15"}
+    environment = os.environ | {"KILL_AFTER": "18"}
     folder = results / "killed"
     command = [*ALONE, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, str(SCRIPT)]
     first = subprocess.run([*command, "workers", str(folder)], env=environment, capture_output=True, check=False)

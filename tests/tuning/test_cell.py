@@ -67,7 +67,6 @@ def test_random_candidates_are_built_or_rejected_with_a_reason():
     assert verdicts.keys() == {"fine", NO_BRANCH_AT_ALL, limit} and min(verdicts.values()) >= 2, verdicts
 
 
-@pytest.mark.slow
 @pytest.mark.proof
 def test_many_candidates_are_built_or_rejected_with_a_reason():
     verdicts = check_draws(HyperInceptionCell(limits={"multiply_adds": 2e7, "parameters": 4e5}), DRAWS, build_every=25)

@@ -71,15 +71,6 @@ def test_a_search_tells_a_good_trial_from_a_diverged_and_a_rejected_one(recipe: 
         tune(recipe, tmp_path / "search", settings)
 
 
-@pytest.mark.slow
-def test_the_recipe_of_the_best_trial_trains_to_its_accuracy(recipe: TrainConfig, tmp_path: Path):
-    settings = SearchConfig(search=("learning_rate=0.02,0.05", "batch_size=4,8"), max_trials=2)
-    search = tune(recipe, tmp_path / "search", settings)
-    run = train(load_recipe(str(search.write_best(tmp_path / "best.json"))), tmp_path / "run")
-    assert search.best
-    assert run.read_json("metrics.json")["validation_accuracy"] == search.best.accuracy
-
-
 @pytest.mark.proof
 def test_searches_killed_many_times_are_the_search_that_was_not(recipe: TrainConfig, tmp_path: Path):
     settings = ["--search", "learning_rate=0.02,0.05,0.1", "batch_size=4,8,16"]
@@ -167,12 +158,17 @@ def test_workers_and_a_chief_share_a_search_on_loopback(recipe: TrainConfig, tmp
 
 
 @pytest.mark.slow
-def test_latency_and_size_are_measured_before_training(recipe: TrainConfig, tmp_path: Path):
+def test_latency_and_size_are_measured_before_training_and_the_best_recipe_trains_to_its_accuracy(
+    recipe: TrainConfig, tmp_path: Path
+):
     settings = SearchConfig(search=("alpha=1.0,16.0",), tuner="grid", limits={"size_mb": 0.2, "latency_ms": 1000.0})
-    small, large = tune(recipe, tmp_path / "search", settings).outcomes
+    search = tune(recipe, tmp_path / "search", settings)
+    small, large = search.outcomes
     assert small.status == "completed" and small.size_mb < 0.2 and small.latency_ms > 0
     assert large.status == "rejected" and large.size_mb > 0.2 and large.epochs == 0
     assert "size_mb must be at most 0.20 MB. Received:" in large.reason
+    run = train(load_recipe(str(search.write_best(tmp_path / "best.json"))), tmp_path / "run")
+    assert run.read_json("metrics.json")["validation_accuracy"] == search.best.accuracy == small.accuracy
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,6 @@ def test_random_candidates_are_built_or_rejected_with_a_reason():
     assert any(verdict.endswith("fine") for verdict in seen) and any(verdict.endswith("rejected") for verdict in seen)
 
 
-@pytest.mark.slow
 @pytest.mark.proof
 def test_candidates_of_all_networks_are_built_or_rejected_with_a_reason():
     choices = {"network": ki.list_models(), "alpha": [0.1, 0.25], "image_size": [32, 80, 128]}
@@ -162,8 +161,13 @@ def test_own_values_suit_the_recipe():
     assert "resnext50" not in values["network"]  # its preprocessing is for colours
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("tuner", ["RandomSearch", "BayesianOptimization", "Hyperband", "GridSearch"])
+@pytest.mark.parametrize(
+    "tuner",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("RandomSearch", "Hyperband") else pytest.mark.proof)
+        for name in ("RandomSearch", "BayesianOptimization", "Hyperband", "GridSearch")
+    ],
+)
 def test_stock_tuners_search_it(tuner: str, tmp_path: Path):
     recipe = tiny_config(f"folder:{write_digits(tmp_path / 'data')}")
     choices = {"network": ["inception_v1", "mobilenet_v2"], "batch_size": [4, 8]}

@@ -9,8 +9,9 @@ import keras_inception as ki
 from keras_inception import weights
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
+    """A network that files are refused for, which leaves it as it is: one for all tests of a file."""
     return ki.MobileNetV1(**SMALL)
 
 

@@ -38,12 +38,22 @@ CASES = {
 
 
 SLOW = {
+    "slim__inception_resnet_v2",
+    "slim__inception_v3",
+    "slim__inception_v4",
+    "slim__mobilenet_v2_1.0_224",
+    "timm__legacy_xception",
+    "timm__mobilenetv1_100",
+    "timm__mobilenetv2_100",
+}
+PROOF = {
+    "slim__inception_v1",
     "timm__inception_resnet_v2",
     "timm__inception_v3",
-    "slim__inception_v4",
-    "slim__inception_resnet_v2",
+    "timm__inception_v4",
 }  # the networks and their other sources are tested anyway
-PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+MARKS = dict.fromkeys(SLOW, pytest.mark.slow) | dict.fromkeys(PROOF, pytest.mark.proof)
+PARAMETERS = [pytest.param(name, marks=MARKS.get(name, [])) for name in CASES]
 
 
 def difference_of(name, folder):

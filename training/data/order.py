@@ -43,6 +43,7 @@ def indexed_batches(order: Order, count: int) -> tf.data.Dataset:
     Steps are numbered through all epochs.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         places = order.places(step % order.steps)
         return step, shuffled(places, order.seed, step // order.steps, count)

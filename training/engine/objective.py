@@ -46,6 +46,7 @@ class Objective:
     def batches(self, batches: Any) -> Any:
         """Maps a tf.data set of (pixels, labels or targets, and maybe weights) to what the compiled model takes."""
 
+        @tf.autograph.experimental.do_not_convert
         def for_model(pixels: Any, targets: Any, *weights: Any) -> tuple[Any, ...]:
             # TensorFlow's own one_hot: tf.data runs its graph whatever Keras's backend is.
             one_hot = tf.one_hot(targets, self.classes) if targets.dtype.is_integer else targets

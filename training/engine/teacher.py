@@ -91,6 +91,7 @@ class Teacher:
             epoch, step_of_epoch = divmod(int(step), steps)
             return self._answers(pixels, epoch, step_of_epoch, shard)
 
+        @tf.autograph.experimental.do_not_convert
         def with_answers(step: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
             pixels, targets, *weights = batch
             told = tf.ensure_shape(tf.numpy_function(answers, (step, pixels), tf.float32), targets.shape)

@@ -15,6 +15,7 @@ _SAMPLE = 64  # pictures whose mean size tells whether all of them may be kept i
 def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int | None = None) -> tf.data.Dataset:
     """Batches in index order without augmentation, the last one maybe smaller; pixels are whole numbers in 0..255."""
 
+    @tf.autograph.experimental.do_not_convert
     def example(index: tf.Tensor, handle: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = images.decode(handle)
         return tf.cast(image if prepared else prepare(image, config), tf.float32), tf.gather(labels, index)

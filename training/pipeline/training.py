@@ -55,13 +55,16 @@ def training_batches(
     labels = tf.constant(images.labels)
     by_image = not is_prepared(images, config) or settings.min_area < 1 or settings.randaugment > 0
 
+    @tf.autograph.experimental.do_not_convert
     def with_draws(step: tf.Tensor, indices: tf.Tensor, handles: tf.Tensor) -> tuple[tf.Tensor, ...]:
         draws = uniforms(config.seed, step // order.steps, indices, draws_needed(settings))
         return tf.fill(tf.shape(indices), step), indices, handles, draws
 
+    @tf.autograph.experimental.do_not_convert
     def with_picture(step: tf.Tensor, index: tf.Tensor, handle: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return step, index, _picture(images, handle, draws, config), draws
 
+    @tf.autograph.experimental.do_not_convert
     def finished(steps: tf.Tensor, indices: tf.Tensor, pixels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
         size, channels = config.model.image_size, config.model.channels
         pixels = pixels if by_image else images.decode(pixels)
