@@ -1,4 +1,4 @@
-"""Writes the reference of the command when the site is built: a page a sub-command, read from the parsers themselves."""
+"""Writes a page of reference for each sub-command when the site is built, read from the parsers themselves."""
 
 import argparse
 import re

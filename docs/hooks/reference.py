@@ -1,4 +1,4 @@
-"""Writes the reference's first page when the site is built: all public names by group, read from the pages that hold them."""
+"""Writes the first page of the reference when the site is built: all public names, read from the other pages."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "reference"
 PAGES = ("networks", "weights", "photos", "training", "tuning", "tflite", "hub")  # in the order of use
 HEAD = """# Reference
 
-All public names in the order of use; what is not here may change without a word. The options of the [command](cli/index.md) have a page a
-sub-command. Words of the field are in the [glossary](../glossary.md).
+All public names in the order of use; what is not here may change without a word. The options of the
+[command](cli/index.md) have a page a sub-command. Words of the field are in the [glossary](../glossary.md).
 """
 
 
