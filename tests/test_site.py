@@ -73,3 +73,30 @@ def test_the_pages_of_the_command_are_made_without_tensorflow(commands: dict[str
     environment = {**os.environ, "PYTHONPATH": str(DOCS / "hooks")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "False"
+
+
+def test_a_notebook_is_a_page_with_what_it_printed_and_drew(tmp_path: Path):
+    nbformat = pytest.importorskip("nbformat")
+    notebooks = hook("notebooks")
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for path in (ROOT / "examples").glob("*.ipynb"):
+        text, pictures = notebooks.page(path)
+        assert text.startswith("# ") and f"notebooks/{path.stem}.md" in navigation
+        assert all(f"({name})" in text and len(content) < 150_000 for name, content in pictures.items())
+        assert "\x1b" not in text and text.count("```") % 2 == 0
+
+    v4 = nbformat.v4
+    table = {"text/html": "<table><tr><td>1</td></tr></table>", "text/plain": "1"}
+    lines = {"text/html": "<pre>half</pre>", "text/plain": "\x1b[32mhalf\x1b[0m\n"}
+    shown = [v4.new_output("stream", text="one\n"), v4.new_output("display_data", data=lines)]
+    drawn = [v4.new_output("display_data", data=data) for data in (table, {"image/svg+xml": "<svg/>"})]
+    code = v4.new_code_cell("print(1)", outputs=[*shown, *drawn])
+    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# Title\n\nWords."), code]), tmp_path / "a.ipynb")
+    text, pictures = notebooks.page(tmp_path / "a.ipynb")
+    assert "Words.\n\n```python\nprint(1)\n```\n\n```text\none\nhalf\n```\n\n<table>" in text
+    assert pictures == {"a-1.svg": b"<svg/>"} and "](a-1.svg)" in text
+
+    large = v4.new_output("display_data", data={"image/svg+xml": "<svg>" + " " * 150_000 + "</svg>"})
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("x", outputs=[large])]), tmp_path / "b.ipynb")
+    with pytest.raises(Exception, match="at most 150000 bytes. Received: b-1.svg"):
+        notebooks.page(tmp_path / "b.ipynb")
