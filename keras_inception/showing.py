@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _LINE = "border-bottom:1px solid rgba(128,128,128,0.35)"  # seen on white and on black alike
 _CELL = "padding:0.2em 0.8em;white-space:pre-wrap;background:none"
 _WIDTH = 100
-_SHORTEST = 8  # columns of a terminal, for words that may be folded
 
 
 def html_table(
@@ -92,11 +91,11 @@ def print_table(console: Console, table: Table) -> None:
 
     columns = [list(map(text, column.cells)) for column in table.columns]
     heads = [text(column.header) for column in table.columns]
-    widths = [
-        max(cell.cell_len for cell in [head, *cells]) if column.no_wrap else column.min_width or _SHORTEST
-        for column, head, cells in zip(table.columns, heads, columns, strict=True)
-    ]
-    if sum(widths) + 2 * len(widths) <= console.width or len(columns) < 2:
+    drawn = "\n".join("".join(piece.text for piece in line) for line in console.render_lines(table))
+    whole = [head.plain for head in heads]
+    for column, cells in zip(table.columns, columns, strict=True):
+        whole += [cell.plain for cell in cells if column.no_wrap]
+    if all(words in drawn for words in whole) or len(columns) < 2:
         console.print(table)
         return
     if table.title:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 import keras_inception as ki
 from keras_inception import showing, tflite
@@ -149,7 +149,7 @@ def test_colours_are_left_out_where_nobody_wants_them():
 
 
 def test_a_table_that_fits_stays_one():
-    table = Table("name", "value", title="all")
+    table = Table(Column("name", no_wrap=True), Column("value", no_wrap=True), title="all")
     table.add_row("[bold]first[/bold]", "1")
     table.add_row("", "2")
     for width, expected in ((40, False), (12, True)):
