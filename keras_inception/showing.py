@@ -92,9 +92,9 @@ def print_table(console: Console, table: Table) -> None:
     columns = [list(map(text, column.cells)) for column in table.columns]
     heads = [text(column.header) for column in table.columns]
     drawn = "\n".join("".join(piece.text for piece in line) for line in console.render_lines(table))
-    whole = [head.plain for head in heads]
-    for column, cells in zip(table.columns, columns, strict=True):
-        whole += [cell.plain for cell in cells if column.no_wrap]
+    whole: list[str] = []
+    for column, head, cells in zip(table.columns, heads, columns, strict=True):
+        whole += [cell.plain for cell in [head, *cells]] if column.no_wrap else head.plain.split()
     if all(words in drawn for words in whole) or len(columns) < 2:
         console.print(table)
         return
@@ -103,7 +103,7 @@ def print_table(console: Console, table: Table) -> None:
     label = max(head.cell_len for head in heads[1:])
     for first, *rest in zip(*columns, strict=True):
         if first.plain.strip():
-            console.print(Text.assemble(first, style="" if label == 0 else "bold"), soft_wrap=True)
+            console.print(Text.assemble(first, style="bold"), soft_wrap=True)
         for head, cell in zip(heads[1:], rest, strict=True):
             if cell.plain.strip():
                 console.print(Text.assemble("  ", (f"{head.plain:<{label}}  ", "dim"), cell), soft_wrap=True)
