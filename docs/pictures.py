@@ -1,6 +1,7 @@
 """Draws the pictures of docs/ideas.md from real networks, each for light and dark pages: `python docs/pictures.py`."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,15 +14,11 @@ import keras
 
 import keras_inception as ki
 from keras_inception.graph import block_table
-from keras_inception.plot import COLOURS, FONT, GREY, INK, RULE, SOFT, _draw_card, _path, _text
+from keras_inception.plot import COLOURS, DARK, FONT, _draw_card, _path, _text
 from keras_inception.plot_blocks import Card, read_card, rounded, text_width
 
 FOLDER = Path(__file__).parent / "pictures" / "ideas"
 MARGIN, HEAD, GAP = 8, 30, 26
-DARK = {
-    "#ffffff": "#1e2129", INK: "#e6e9ee", SOFT: "#a3adba", RULE: "#6b7684", GREY: "#2a2e38", "#d9dfe5": "#434a57",
-    **dict(zip(COLOURS, ["#4d86c4", "#2f9e9e", "#4f9f60", "#b98a2e", "#cf6f42", "#bd5f83", "#8a75bd"], strict=True)),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,12 +95,7 @@ def described(picture: Picture, cards: list[Card]) -> str:
 
 def darkened(text: str) -> str:
     """The same picture in the colours of dark pages."""
-    marks = {colour: f"@{number}@" for number, colour in enumerate(DARK)}  # since some new colours are old ones
-    for colour, mark in marks.items():
-        text = text.replace(colour, mark)
-    for colour, mark in marks.items():
-        text = text.replace(mark, DARK[colour])
-    return text
+    return re.sub("#[0-9a-f]{6}", lambda found: DARK[found[0]], text)
 
 
 def files() -> dict[str, str]:

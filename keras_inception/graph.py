@@ -17,6 +17,9 @@ from keras import layers
 
 from keras_inception.layers import channel_axis
 from keras_inception.naming import PREDICTIONS, blocks_of
+from keras_inception.showing import html_table
+
+BLOCK_HEADINGS = ("block", "output", "weights", "multiply-adds")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,28 @@ class BlockRow:
     layers: tuple[str, ...]
 
 
+class BlockTable(list[BlockRow]):
+    """The rows of a network's table; a notebook shows them as one."""
+
+    def cells(self) -> list[tuple[str, str, str, str]]:
+        """What is shown of each block, and their sums: name, shape of the output, weights, multiply-adds."""
+        rows = [
+            (
+                row.name,
+                "x".join("?" if side is None else str(side) for side in row.output_shape),
+                f"{row.weights:,}" if row.weights else "",
+                f"{row.multiply_adds / 1e6:,.2f} M" if row.multiply_adds else "",
+            )
+            for row in self
+        ]
+        weights, costs = sum(row.weights for row in self), sum(row.multiply_adds or 0 for row in self)
+        kernels = ("kernels", "", f"{weights:,}", f"{costs / 1e6:,.2f} M")
+        return [*rows, kernels, ("all trainable", "", f"{sum(row.parameters for row in self):,}", "")]
+
+    def _repr_html_(self) -> str:
+        return html_table(self.cells(), BLOCK_HEADINGS, bold=(len(self), len(self) + 1))
+
+
 def blocks(model: keras.Model) -> dict[str, list[layers.Layer]]:
     """Groups the layers of a model into blocks, in the order in which the blocks end."""
     groups: dict[str, list[layers.Layer]] = {}
@@ -61,7 +86,7 @@ def _block_names(model: keras.Model) -> dict[str, str]:
     return blocks_of(readers)
 
 
-def block_table(model: keras.Model) -> list[BlockRow]:
+def block_table(model: keras.Model) -> BlockTable:
     """Reads a network as the table that its paper prints: a row a block.
 
     Args:
@@ -70,7 +95,7 @@ def block_table(model: keras.Model) -> list[BlockRow]:
     Returns:
         The rows, from input to outputs.
     """
-    rows = []
+    rows = BlockTable()
     for name, members in blocks(model).items():
         costs = [_multiply_adds(layer) for layer in members]
         rows.append(

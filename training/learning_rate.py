@@ -12,6 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from keras_inception.showing import can_move, in_place
+
 from .config import ScheduleConfig, TrainConfig
 from .data.shards import damage_told
 from .data.sources import open_splits
@@ -149,7 +151,7 @@ def _rise(
     remaining = iter(batches)  # type: ignore[call-overload]
     with (
         StopRequest(enabled=True) as stop,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+        in_place(Progress(console=console, transient=True, disable=not can_move(console))) as progress,
     ):
         task = progress.add_task("learning rate", total=len(rates))
         for rate in rates:

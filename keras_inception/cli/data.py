@@ -15,6 +15,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from keras_inception.cli import tables
 from keras_inception.cli.arguments import Json
+from keras_inception.showing import print_table
 
 if TYPE_CHECKING:
     from keras_inception.training.data.scanning import Scan
@@ -100,7 +101,7 @@ def _show_scan(result: "Scan", meanings: dict[str, str]) -> None:
             style = "red" if kind in errors else "yellow"
             table.add_row(f"[{style}]{kind}[/{style}]", f"{len(findings):,}", meanings[kind])
     if table.row_count:
-        console.print(table)
+        print_table(console, table)
     for kind, findings in by_kind.items():
         for finding in findings[:NAMED]:
             detail = f": {finding.detail}" if finding.detail else ""

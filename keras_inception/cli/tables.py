@@ -12,16 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_inception.registry import ModelEntry
+from keras_inception.showing import print_table
 
 if TYPE_CHECKING:
-    from keras_inception.graph import BlockRow
+    from keras_inception.graph import BlockTable
     from keras_inception.tflite import Layers, PhoneTiming, Proof, Timing
     from keras_inception.training import Evaluation, LearningRates
     from keras_inception.weights import WeightSet
 
 LEFT: Literal["left"] = "left"
 RIGHT: Literal["right"] = "right"
-WEAKEST = 5
+COSTLIEST = 5
 WIDE = 120
 
 
@@ -43,20 +44,16 @@ def show_models(entries: Sequence[ModelEntry]) -> None:
     _print(table)
 
 
-def show_blocks(title: str, rows: Sequence["BlockRow"]) -> None:
+def show_blocks(title: str, rows: "BlockTable") -> None:
     """Print a network block by block, blocks that neither change the shape nor cost anything left out."""
-    table = _table(("block", LEFT), ("output", RIGHT), ("weights", RIGHT), ("multiply-adds", RIGHT), title=title)
-    for row in rows:
-        table.add_row(
-            row.name,
-            "x".join("?" if side is None else str(side) for side in row.output_shape),
-            f"{row.weights:,}" if row.weights else "",
-            mega(row.multiply_adds) if row.multiply_adds else "",
-        )
-    table.add_section()
-    costs = [row.multiply_adds for row in rows if row.multiply_adds]
-    table.add_row("kernels", "", f"{sum(row.weights for row in rows):,}", mega(sum(costs)))
-    table.add_row("all trainable", "", f"{sum(row.parameters for row in rows):,}", "")
+    from keras_inception.graph import BLOCK_HEADINGS
+
+    first, *rest = BLOCK_HEADINGS
+    table = _table((first, LEFT), *((heading, RIGHT) for heading in rest), title=title)
+    for place, cells in enumerate(rows.cells()):
+        if place == len(rows):
+            table.add_section()
+        table.add_row(escape(cells[0]), *cells[1:])
     _print(table)
 
 
@@ -122,31 +119,8 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     """Print the figures of an evaluation, and the classes that are missed most."""
     table = _table(("", LEFT), ("", RIGHT))
     table.show_header = False
-    table.add_row("images", f"{evaluation.images:,} ({evaluation.data})")
-    if evaluation.runs:
-        table.add_row("networks", str(len(evaluation.runs)))
-    if evaluation.crops > 1:
-        table.add_row("crops", str(evaluation.crops))
-    if labels := evaluation.labels:
-        table.add_row("mAP", percent(labels.mean_average_precision, digits=2))
-        table.add_row("F1", percent(labels.mean_f1, digits=2))
-    table.add_row("decisions right" if labels else "accuracy", percent(evaluation.accuracy, digits=2))
-    if evaluation.top5 is not None:
-        table.add_row("top-5 accuracy", percent(evaluation.top5, digits=2))
-    table.add_row("loss", f"{evaluation.loss:.4f}")
-    table.add_row("calibration error", percent(evaluation.calibration.error, digits=2))
-    table.add_row("some label wrong" if labels else "misclassified", f"{len(evaluation.misclassified):,}")
-    if everything := evaluation.with_all_images:
-        table.add_row(f"accuracy of all {everything.images:,}", percent(everything.accuracy, digits=2))
-        if everything.top5 is not None:
-            table.add_row(f"top-5 of all {everything.images:,}", percent(everything.top5, digits=2))
-    shares = evaluation.per_class
-    if labels:
-        shares = {name: of_class.average_precision for name, of_class in labels.by_class.items()}
-    known = [(share, name) for name, share in shares.items() if share is not None]
-    for share, name in sorted(known)[:WEAKEST]:
-        if share < 1:
-            table.add_row(f"class {name}" + (", AP" if labels else ""), percent(share))
+    for label, figure in evaluation.lines():
+        table.add_row(escape(label), escape(figure))
     _print(table)
 
 
@@ -226,7 +200,7 @@ def show_phone(rows: Sequence["PhoneTiming"]) -> None:
     """Print what a phone says of each file beside its latency: the time to load it, memory, the costliest operators."""
     for row in rows:
         memory = "" if row.memory_mb is None else f", {row.memory_mb:.1f} MB"
-        costs = ", ".join(f"{found.kind} {found.milliseconds:.2f} ms" for found in row.operators[:WEAKEST])
+        costs = ", ".join(f"{found.kind} {found.milliseconds:.2f} ms" for found in row.operators[:COSTLIEST])
         lines = [("loading", f"{row.load_ms:.1f} ms, first call {row.first_ms:.1f} ms{memory}")]
         show_heading(Path(row.timing.name).name)
         show_lines(*lines, *([("operators", costs)] if costs else []))
@@ -273,7 +247,7 @@ def _table(*columns: tuple[str, Any], title: str | None = None) -> Table:
 
 
 def _print(table: Table) -> None:
-    console().print(table)
+    print_table(console(), table)
 
 
 def console() -> Console:

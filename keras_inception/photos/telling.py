@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from keras_inception.photos.choosing import Candidate
+from keras_inception.showing import can_move, in_place, print_table
 
 if TYPE_CHECKING:
     from keras_inception.photos.trunks import AtHand
@@ -69,8 +70,8 @@ class Teller:
     def progress(self, what: str, total: int, already: int = 0) -> Iterator[Bar]:
         """A bar with the time that is left; nothing where there is no terminal."""
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        disable = not self.console.is_terminal
-        with Progress(*columns, console=self.console, transient=True, disable=disable) as progress:
+        disable = not can_move(self.console)
+        with in_place(Progress(*columns, console=self.console, transient=True, disable=disable)) as progress:
             yield Bar(progress, progress.add_task(what, total=total, completed=already))
 
     def candidates(self, candidates: Sequence[Candidate]) -> None:
@@ -88,7 +89,7 @@ class Teller:
                 f"{candidate.costs.size_mb:.2f} MB" if candidate.costs else "",
                 f"given up after {candidate.pictures} pictures: {candidate.reason}" if candidate.reason else "",
             )
-        self.console.print(table)
+        print_table(self.console, table)
         self.line("accuracy: of a linear head on the trunk's features, each picture left out in turn")
 
     def choice(self, chosen: Candidate, reason: str, picture: Path) -> None:

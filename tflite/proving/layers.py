@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_inception.showing import html_of
+
 from ..errors import ExportError
 
 if TYPE_CHECKING:
@@ -106,6 +108,9 @@ class Layers:
                 )
             table.add_section()
         return table
+
+    def _repr_html_(self) -> str:
+        return html_of(self.table(), self.notes())
 
     def notes(self) -> list[str]:
         """A line for each layer that half precision cannot hold, and each file of which little could be compared."""

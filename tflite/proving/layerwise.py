@@ -13,6 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from keras_inception.showing import in_place
+
 from ..errors import ExportError, quiet
 from ..files.modes import MODES
 from ..files.tracing import SIGNATURE, output_named
@@ -70,7 +72,7 @@ def layer_errors(model: keras.Model, folder: str | Path, batches: Iterable[Any])
     reading = compiled(keras.Model(twin.inputs[0], outputs))
     sums: dict[str, dict[str, _Sums]] = {mode: {} for mode in files}
     largest = dict.fromkeys(outputs, 0.0)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with in_place(Progress(console=Console(stderr=True), transient=True)) as progress:
         task = progress.add_task("Comparing layers", total=len(images))
         for image in images:
             with quiet():

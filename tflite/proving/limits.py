@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_inception.showing import html_of
+
 from ..errors import ExportError
 from ..folder import ONNX, SAVED_MODEL
 from ..running.litert import cores
@@ -232,6 +234,11 @@ class Proof:
         for row in zip(*shown.values(), strict=True):
             table.add_row(*row)
         return table
+
+    def _repr_html_(self) -> str:
+        where, promises = self.accelerators, self.promises()
+        parts = [html_of(self.table(), self.failures), html_of(promises) if promises else ""]
+        return "".join([*parts, where._repr_html_() if where else ""])
 
     def _whole_on(self, row: Row) -> str:
         """Accelerators that take a file whole: the GPU as it ran, where it did, and others as operators are listed."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
+
+from keras_inception.showing import tracked
 
 from ..files.flatbuffer import operators
 from ..files.tracing import SIGNATURE
@@ -44,7 +44,7 @@ def rehearse(
     failures: list[str] = []
     work = [(mode, path, place) for mode, path in files.items() for place in places if path.suffix in place.reads]
     ran: dict[str, Ran] = {}
-    for mode, path, place in track(work, "Running files elsewhere", transient=True, console=Console(stderr=True)):
+    for mode, path, place in tracked(work, "Running files elsewhere"):
         if not rows or rows[-1].file != path.name:
             ran = {}
         if place.name in absent or place.half_of in absent:

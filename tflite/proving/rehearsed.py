@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_inception.showing import html_of
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -99,6 +101,9 @@ class Rehearsal:
             )
             last = row.file
         return table
+
+    def _repr_html_(self) -> str:
+        return html_of(self.table(), self.notes())
 
     def notes(self) -> list[str]:
         """A line for every row that is not simply whole and right, and for every place that is absent."""

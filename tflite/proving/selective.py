@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.progress import track
+
+from keras_inception.showing import tracked
 
 from ..errors import ExportError, quiet
 from ..files.flatbuffer import operator_names
@@ -73,7 +74,7 @@ def quantize_selectively(
     samples = images[:SAMPLES]
     reference = opened(float_file)(samples)
     costs = []
-    for operator in track(operators, "Measuring what each layer costs in int8", transient=True):
+    for operator in tracked(operators, "Measuring what each layer costs in int8"):
         answer = opened(files.quantized(only=operator))(samples)
         costs.append(float(np.abs(answer - reference).mean()))
     ranked = [operators[index] for index in np.argsort(costs, kind="stable")[::-1]]

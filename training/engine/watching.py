@@ -11,6 +11,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from keras_inception.showing import can_move, in_place
+
 from .checkpoints import Place
 
 VALIDATION_ACCURACY, ACCURACY = "val_predictions_accuracy", "predictions_accuracy"
@@ -216,13 +218,13 @@ class ShowProgress(keras.callbacks.Callback):
         self.began = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self.console.is_terminal and self.progress is None:
+        if can_move(self.console) and self.progress is None:
             columns = (
                 TextColumn("[bold]epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(),
                 TextColumn("{task.fields[figures]}"), TextColumn("time left"),
                 TimeRemainingColumn(elapsed_when_finished=True),
             )  # fmt: skip
-            self.progress = Progress(*columns, console=self.console)
+            self.progress = in_place(Progress(*columns, console=self.console))
             total = self.epochs * self.steps.per_epoch
             self.task = self.progress.add_task("", total=total, epoch=f"1/{self.epochs}", figures="")
             self.progress.start()

@@ -12,6 +12,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import Progress
 
+from keras_inception.showing import can_move, in_place
+
 from ..config import TrainConfig
 from ..data.images import AnyImages
 from ..data.shards import damage_told
@@ -65,7 +67,8 @@ def evaluate(
     images, class_names = opened[0], runs[0].class_names
     kept = _kept(images, class_names, without)
     console = console or Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    bar = in_place(Progress(console=console, transient=True, disable=not can_move(console)))
+    with bar as progress:
         task = progress.add_task("evaluating", total=len(runs) * len(images.labels))
         probabilities = np.zeros((len(images.labels), len(class_names)), np.float32)
         for member, network, its_images in zip(runs, networks, opened, strict=True):

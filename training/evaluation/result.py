@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_inception.showing import html_table
+
 from ..data.several import BAR
 from .labels import ClassFigures, LabelFigures, label_figures
 
 CALIBRATION_BINS = 15
+WEAKEST = 5  # classes that are told
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,38 @@ class Evaluation:
     labels: LabelFigures | None = None
     """Average precision, F1 and thresholds by class where an image may have several labels, else None."""
 
+    def lines(self) -> list[tuple[str, str]]:
+        """The figures in words, each with its label, and the classes that are missed most."""
+        labels, everything = self.labels, self.with_all_images
+        lines: list[tuple[str, str | None]] = [
+            ("images", f"{self.images:,} ({self.data})"),
+            ("networks", str(len(self.runs)) if self.runs else None),
+            ("crops", str(self.crops) if self.crops > 1 else None),
+            ("mAP", _percent(labels.mean_average_precision) if labels else None),
+            ("F1", _percent(labels.mean_f1) if labels else None),
+            ("decisions right" if labels else "accuracy", _percent(self.accuracy)),
+            ("top-5 accuracy", _percent(self.top5)),
+            ("loss", f"{self.loss:.4f}"),
+            ("calibration error", _percent(self.calibration.error)),
+            ("some label wrong" if labels else "misclassified", f"{len(self.misclassified):,}"),
+        ]
+        if everything:
+            lines.append((f"accuracy of all {everything.images:,}", _percent(everything.accuracy)))
+            lines.append((f"top-5 of all {everything.images:,}", _percent(everything.top5)))
+        shares = self.per_class
+        if labels:
+            shares = {name: of_class.average_precision for name, of_class in labels.by_class.items()}
+        known = sorted((share, name) for name, share in shares.items() if share is not None)
+        weak = [
+            (f"class {name}" + (", AP" if labels else ""), f"{100 * share:.1f} %")
+            for share, name in known[:WEAKEST]
+            if share < 1
+        ]
+        return [(label, figure) for label, figure in [*lines, *weak] if figure is not None]
+
+    def _repr_html_(self) -> str:
+        return html_table(self.lines())
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         return dataclasses.asdict(self)
@@ -100,6 +135,10 @@ class Evaluation:
             "with_all_images": everything and Figures(**everything),
         }
         return cls(**{**values, **read})
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.2f} %"
 
 
 def summarise(

@@ -10,13 +10,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from keras_inception.showing import html_table
+
 from .outcomes import (
     BEYOND,
     COSTS,
     TFLITE_COSTS,
+    Goal,
     Outcome,
     differing,
     duration,
+    known_costs,
     pairs,
     plain,
     searched,
@@ -191,6 +195,30 @@ class Display:
         remaining = max(self.total - sum(outcome.status != "rejected" for outcome in outcomes), 0)
         spent = sum(min(trial.seconds, mean) for trial in running[:remaining])
         return max(mean * remaining - spent, 0.0) / min(self.workers, max(remaining, 1))
+
+
+def html_of_trials(goal: Goal, outcomes: Sequence[Outcome]) -> str:
+    """All trials of a search as a table for a notebook, in the order in which they began."""
+    best, costs = goal.best(outcomes), known_costs(outcomes)
+    varying = differing(outcome.values for outcome in outcomes)
+    figures = ["accuracy", *costs]
+    rows = []
+    for outcome in outcomes:
+        measures = [getattr(outcome, name) for name in figures]
+        rows.append(
+            [
+                outcome.trial,
+                "best" if outcome is best else verdict(goal, outcome),
+                *("" if value is None else show(name, value) for name, value in zip(figures, measures, strict=True)),
+                outcome.epochs or "",
+                duration(outcome.seconds) if outcome.seconds else "",
+                "  ".join(filter(None, [why(goal, outcome), _some(outcome.values, varying)])),
+            ]
+        )
+    words = [_NOUNS.get(name, plain(name)).strip() for name in figures]
+    heading = ["trial", "outcome", *words, "epochs", "time", "values"]
+    chosen = [place for place, outcome in enumerate(outcomes) if outcome is best]
+    return html_table(rows, heading, left=(0, 1, len(heading) - 1), bold=chosen)
 
 
 def _colour(word: str) -> str:

@@ -19,7 +19,7 @@ from ..runs.history import read_history
 from ..runs.run import HISTORY
 from ..signals import raising_at_sigterm
 from . import cluster
-from .display import Display
+from .display import Display, html_of_trials
 from .hypermodel import RecipeHyperModel
 from .oracles import most_trials
 from .outcomes import Outcome
@@ -70,6 +70,9 @@ class Search:
     def space(self) -> RecipeHyperModel:
         """The space that is searched."""
         return self.plan.make_space()
+
+    def _repr_html_(self) -> str:
+        return html_of_trials(self.plan.search.goal, self.outcomes)
 
     def recipe(self, outcome: Outcome | None = None) -> TrainConfig:
         """Returns the recipe of a trial, by default the best one's, as `train` runs it.
