@@ -91,6 +91,7 @@ class Training:
         return self.checkpoints.newest(warn)
 
     @damage_told()
+    @tf.autograph.experimental.do_not_convert  # nothing here needs it, and it takes seconds
     def fit(
         self,
         epochs: int,
