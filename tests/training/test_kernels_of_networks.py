@@ -71,7 +71,10 @@ def worst_differences(name, **options):
     keras.utils.set_random_seed(0)
     size = max(ki.get_entry(name).min_size, 32)
     network = ki.create_model(name, input_shape=(size, size, 3), classes=10, **options)
-    worst, layers = tf.Variable(tf.zeros(6), trainable=False), [layer for layer in network.layers if batch_norm.can_be_fused(layer)]
+    worst, layers = (
+        tf.Variable(tf.zeros(6), trainable=False),
+        [layer for layer in network.layers if batch_norm.can_be_fused(layer)],
+    )
     assert layers
     for layer in layers:
         layer.call = compared(layer, worst)
