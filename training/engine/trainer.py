@@ -143,7 +143,8 @@ def make_trainer(
         optimizer.build(trainer.trainable_variables)
         targets = objective.targets(ops.zeros(1, "int32"))
         answers = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), network.output)
-        with keras.StatelessScope():
+        penalised = [(variable, ops.convert_to_tensor(variable)) for variable in trainer.trainable_variables]
+        with keras.StatelessScope(state_mapping=penalised):
             trainer.compute_metrics(None, targets, answers)
             trainer.compute_loss(None, targets, answers)
     return trainer
