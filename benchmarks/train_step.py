@@ -1,14 +1,17 @@
-"""Time and memory of a training step: ours against keras.applications with plain `fit`, and against timm on a GPU.
+"""Time and memory of a training step: ours against keras.applications with plain `fit`, and against timm on PyTorch.
 
-    python benchmarks/train_step.py --models inception_v3 xception mobilenet_v2 --size 128 --batch 8
+    python benchmarks/train_step.py --models inception_v3 xception mobilenet_v2 --size 128 --batch 16
+    python benchmarks/train_step.py --against timm --timm-python ENVIRONMENT/bin/python --precision bfloat16
     KERAS_BACKEND=jax python benchmarks/train_step.py --against timm --models inception_v3 inception_v4 --batch 128
 
 All sides train the same network in the same precision on the same random batch: SGD with momentum, cross-entropy on
 1,000 classes, no auxiliary head. Ours is the `Trainer` of `keras_inception.training` with the callbacks that watch
 every step of a run, with XLA or without as `--xla` says; keras.applications' network is compiled and fitted plainly,
-which takes XLA wherever Keras can; timm's runs in channels_last under autocast and `torch.compile`. The rounds of the
-sides alternate; figures are medians over rounds, and the ratio is ours to the other's images a second, so that 1.0 or
-more is the aim. Memory is the peak of a GPU, or on a CPU the growth of a process of its own that does nothing else.
+which takes XLA wherever Keras can; timm's runs in channels_last under autocast, on a GPU through `torch.compile`, in a
+process of its own (timm_step.py), with the interpreter of an environment that has torch and timm. Where there is none
+it is skipped, with the reason. The rounds of the sides alternate; figures are medians over rounds, and the ratio is
+ours to the other's images a second, so that 1.0 or more is the aim. Memory is the peak of a GPU, or on a CPU the growth
+of a process of its own that does nothing else.
 """
 
 from __future__ import annotations
@@ -84,7 +87,7 @@ def ours(name: str, size: int, count: int, precision: str, xla: bool) -> Step:
 
     def callbacks() -> list:
         steps = Steps(1000, Place())
-        return [steps, StopOnNaN(steps, str, lambda _: []), Speed(count)]
+        return [steps, StopOnNaN(steps, str, lambda _: []), Speed(steps, count)]
 
     return fitted(trainer, size, count, callbacks)
 
@@ -96,40 +99,53 @@ def theirs(name: str, size: int, count: int, *_: object) -> Step:
     return fitted(model, size, count, list)
 
 
-def timm_step(name: str, size: int, count: int, precision: str, _: bool) -> Step:
-    import timm
-    import torch
+class Timm:
+    """timm's steps in another process, told over pipes."""
 
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
-    model = timm.create_model(TIMM[name]).cuda().to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
-    pixels, targets = batch_of(size, count)
-    x = torch.from_numpy(pixels.transpose(0, 3, 1, 2)).cuda().to(memory_format=torch.channels_last)
-    y = torch.from_numpy(targets).cuda()
-    forward = torch.compile(model)
-    dtype = torch.float16 if precision == "float16" else torch.bfloat16
-    scaler = torch.amp.GradScaler("cuda", enabled=precision == "float16")
+    def __init__(self, name: str, size: int, count: int, precision: str, python: str) -> None:
+        worker = Path(__file__).with_name("timm_step.py")
+        self.process = subprocess.Popen(
+            [python, worker, TIMM[name], str(size), str(count), precision],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.versions = self._answer()
 
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            with torch.autocast("cuda", dtype, enabled=precision != "float32"):
-                loss = torch.nn.functional.cross_entropy(forward(x).float(), y)
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad(set_to_none=True)
-        torch.cuda.synchronize()
+    def __call__(self, steps: int) -> None:
+        """Runs so many training steps."""
+        self.ask(steps)
 
-    return run
+    def ask(self, what: int | str) -> float:
+        """The worker's answer to a line."""
+        print(what, file=self.process.stdin, flush=True)
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        line = self.process.stdout.readline()
+        if not line:
+            reason = self.process.communicate()[1].strip().splitlines()
+            raise RuntimeError(reason[-1] if reason else f"exit code {self.process.returncode}")
+        return line.strip()
+
+    def close(self) -> None:
+        """Ends the worker."""
+        self.process.communicate()
 
 
-SIDES = {"ours": ours, "keras.applications": theirs, "timm": timm_step}
+SIDES = {"ours": ours, "keras.applications": theirs}
 
 
-def compare(name: str, other: str, size: int, options: argparse.Namespace) -> dict:
-    """Images a second of both sides, and their ratio."""
-    sides = {side: SIDES[side](name, size, options.batch, options.precision, options.xla) for side in ("ours", other)}
+def compare(name: str, size: int, options: argparse.Namespace) -> dict:
+    """Images a second of all sides, and the ratio of ours to each other."""
+    sides: dict[str, Step] = {}
+    left_out = {}
+    for side in ("ours", *options.against):
+        if side == "timm":
+            try:
+                sides[side] = Timm(name, size, options.batch, options.precision, options.timm_python)
+            except (OSError, RuntimeError) as error:
+                left_out[side] = str(error)
+        elif side == "ours" or name in THEIRS:
+            sides[side] = SIDES[side](name, size, options.batch, options.precision, options.xla)
     for run in sides.values():
         run(2)
     speeds: dict[str, list[float]] = {side: [] for side in sides}
@@ -138,27 +154,33 @@ def compare(name: str, other: str, size: int, options: argparse.Namespace) -> di
             start = time.perf_counter()
             sides[side](options.steps)
             speeds[side].append(options.batch * options.steps / (time.perf_counter() - start))
-    ratios = [mine / its for mine, its in zip(speeds["ours"], speeds[other], strict=True)]
-    return {
-        "images_per_s": {side: round(statistics.median(values), 2) for side, values in speeds.items()},
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(min(ratios), 3), round(max(ratios), 3)],
-    }
+    row = {"left_out": left_out, "sides": {}}
+    for side, run in sides.items():
+        ratios = [mine / its for mine, its in zip(speeds["ours"], speeds[side], strict=True)]
+        row["sides"][side] = {
+            "images_per_s": round(statistics.median(speeds[side]), 2),
+            "ratio": round(statistics.median(ratios), 3),
+            "ratios": [round(min(ratios), 3), round(max(ratios), 3)],
+        }
+        if isinstance(run, Timm):
+            run.close()
+    return row
 
 
 def memory_of(side: str, name: str, size: int, options: argparse.Namespace) -> float:
     """Megabytes that a process of its own needs for the side's training."""
+    if side == "timm":
+        worker = Timm(name, size, options.batch, options.precision, options.timm_python)
+        worker(3)
+        megabytes = worker.ask("memory")
+        worker.close()
+        return megabytes
     command = [sys.executable, __file__, "--memory-of", side, "--models", name, "--size", str(size)]
     command += ["--batch", str(options.batch), "--precision", options.precision] + ["--xla"] * options.xla
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
 def peak_megabytes(side: str, name: str, size: int, options: argparse.Namespace) -> float:
-    if side == "timm":
-        import torch
-
-        SIDES[side](name, size, options.batch, options.precision, options.xla)(3)
-        return torch.cuda.max_memory_allocated() / 2**20
     if keras.backend.backend() == "jax":
         import jax
 
@@ -184,16 +206,21 @@ def peak_of_process() -> float:
 
 
 def main() -> None:
-    """Prints a line a network, and all of it as JSON where asked."""
+    """Prints a line a network and opponent, and all of it as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["inception_v3", "xception", "mobilenet_v2"])
-    parser.add_argument("--against", choices=["keras.applications", "timm"], default="keras.applications")
+    others = ["keras.applications", "timm"]
+    parser.add_argument("--against", nargs="*", choices=others, default=others)
+    parser.add_argument(
+        "--timm-python", default=sys.executable, help="interpreter of an environment with torch and timm"
+    )
     parser.add_argument("--size", type=int, default=0, help="pixels; 0 takes each network's own")
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--precision", choices=list(POLICIES), default="float32")
     parser.add_argument("--xla", action="store_true", help="compile our step with XLA")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--no-memory", action="store_true", help="measure speed alone")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--memory-of", choices=list(SIDES), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -204,21 +231,30 @@ def main() -> None:
         if options.memory_of:
             print(peak_megabytes(options.memory_of, name, size, options))
             return
-        memory = {side: round(memory_of(side, name, size, options)) for side in ("ours", options.against)}
-        row = compare(name, options.against, size, options) | {"megabytes": memory, "model": name, "size": size}
+        row = {"model": name, "size": size} | compare(name, size, options)
         rows.append(row)
-        speeds = ", ".join(
-            f"{side} {value} images/s and {memory[side]} MB" for side, value in row["images_per_s"].items()
-        )
+        for side, figures in row["sides"].items():
+            if not options.no_memory:
+                figures["megabytes"] = round(memory_of(side, name, size, options))
         if not options.json:
-            print(
-                f"{name} {size}x{size}, batch {options.batch}, {options.precision}, {keras.backend.backend()}: "
-                f"{speeds}; ratio {row['ratio']} ({row['ratios'][0]} to {row['ratios'][1]})",
-                flush=True,
-            )
+            tell(row, options)
         keras.utils.clear_session()
     if options.json:
         print(json.dumps(rows, indent=1))
+
+
+def tell(row: dict, options: argparse.Namespace) -> None:
+    """A line a side."""
+    what = f"batch {options.batch}, {options.precision}, {keras.backend.backend()}"
+    print(f"{row['model']} {row['size']}x{row['size']}, {what}")
+    for side, figures in row["sides"].items():
+        line = f"  {side:18} {figures['images_per_s']:7.2f} images/s"
+        line += f"  {figures['megabytes']:6} MB" if "megabytes" in figures else ""
+        least, most = figures["ratios"]
+        print(line if side == "ours" else f"{line}  ours to it {figures['ratio']:.2f} ({least:.2f} to {most:.2f})")
+    for side, reason in row["left_out"].items():
+        print(f"  {side:18} left out: {reason}")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

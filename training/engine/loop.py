@@ -116,7 +116,7 @@ class Training:
             KeyboardInterrupt: where Ctrl-C stopped it, after saving.
             SystemExit: where SIGTERM stopped it, after saving.
         """
-        config, splits = self.run.config, self.run.splits
+        config = self.run.config
         start = checkpoint.place if checkpoint else Place()
         steps, record = Steps(self.per_epoch, start), Record(config.patience, config.min_delta)
         speed = Speed(steps, self.batch_size)
@@ -146,7 +146,7 @@ class Training:
         hooks = Hooks(callbacks, config.epochs, steps, record, save)
         beside.append(hooks)
 
-        validation = self.objective.batches(evaluation_batches(cached(splits.validation, config), config))
+        validation = self._validation_batches()
         validation_steps = int(validation.cardinality())
         validation = self.devices.copies(validation)
 
@@ -198,6 +198,13 @@ class Training:
             "images_per_second": round(statistics.median(row["images_per_second"] for row in record.rows), 1),
         }
 
+    # AutoGraph would spend seconds on converting a pipeline that has nothing to convert.
+    @tf.autograph.experimental.do_not_convert
+    def _validation_batches(self) -> tf.data.Dataset:
+        config = self.run.config
+        return self.objective.batches(evaluation_batches(cached(self.run.splits.validation, config), config))
+
+    @tf.autograph.experimental.do_not_convert
     def _batches(self, first: Place) -> Any:
         """The training batches from a place on, each device's slice of them."""
 

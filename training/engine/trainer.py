@@ -8,8 +8,10 @@ import keras
 from keras import ops
 
 from ..config import TrainConfig
+from .batch_norm import fused_batch_norms
 from .objective import Objective
 from .optimizer import make_optimizer
+from .updates import fused_updates
 
 
 class MovingAverage:
@@ -82,12 +84,18 @@ class Trainer(keras.Model):
 
     def train_step(self, *arguments: Any) -> Any:
         """A step of Keras's, then one of the moving average: (data) on TensorFlow, (state, data) on JAX."""
-        if self.average is None:
-            return super().train_step(*arguments)
         if keras.backend.backend() == "jax":
-            return self._stateless_train_step(*arguments)
+            return super().train_step(*arguments) if self.average is None else self._stateless_train_step(*arguments)
+        if keras.backend.backend() != "tensorflow" or self.jit_compile or self._distribute_strategy is not None:
+            return self._stateful_train_step(*arguments)  # XLA fuses by itself; devices share what a step computes
+        with fused_batch_norms(self._flatten_layers(include_self=False)), fused_updates(self.optimizer):
+            return self._stateful_train_step(*arguments)
+
+    def _stateful_train_step(self, data: Any) -> Any:
+        if self.average is None:
+            return super().train_step(data)
         before = self.optimizer.iterations + 0  # a value: the variable itself moves on
-        logs = super().train_step(*arguments)
+        logs = super().train_step(data)
         self.average.update(before)
         return logs
 
@@ -132,8 +140,13 @@ def make_trainer(
     )
     if keras.backend.backend() == "tensorflow":
         # Else the first step would make the variables of optimizer and metrics, and be traced a second time without.
-        pixels = ops.zeros((1, *network.input_shape[1:]))
-        trainer._symbolic_build(data_batch=(pixels, objective.targets(ops.zeros(1, "int32"))))
+        optimizer.build(trainer.trainable_variables)
+        targets = objective.targets(ops.zeros(1, "int32"))
+        answers = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), network.output)
+        penalised = [(variable, ops.convert_to_tensor(variable)) for variable in trainer.trainable_variables]
+        with keras.StatelessScope(state_mapping=penalised):
+            trainer.compute_metrics(None, targets, answers)
+            trainer.compute_loss(None, targets, answers)
     return trainer
 
 
