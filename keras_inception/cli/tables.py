@@ -28,17 +28,18 @@ WIDE = 120
 
 def show_models(entries: Sequence[ModelEntry]) -> None:
     """Print the registry."""
-    table = _table(("model", LEFT), ("input", RIGHT), ("parameters", RIGHT), ("multiply-adds", RIGHT),
-                   ("top-1 / top-5", RIGHT), ("paper", LEFT))  # fmt: skip
+    # Eighty columns hold it.
+    table = _table(("model", LEFT), ("px", RIGHT), ("weights", RIGHT), ("mult-adds", RIGHT), ("top-1 / 5 %", RIGHT),
+                   ("arXiv", LEFT))  # fmt: skip
     for entry in entries:
         accuracies = ["-" if share is None else f"{share:.1f}" for share in (entry.top1, entry.top5)]
-        paper = entry.url.replace("https://arxiv.org/abs/", "arXiv:")
+        paper = entry.url.replace("https://arxiv.org/abs/", "")
         table.add_row(
             entry.name,
-            f"{entry.input_size}x{entry.input_size}",
+            str(entry.input_size),
             mega(entry.parameters),
-            mega(entry.multiply_adds),
-            " / ".join(accuracies) + " %",
+            f"{entry.multiply_adds / 1e6:,.0f} M",
+            " / ".join(accuracies),
             f"[link={entry.url}]{paper}[/link]",
         )
     _print(table)
@@ -242,7 +243,8 @@ def mega(value: int) -> str:
 def _table(*columns: tuple[str, Any], title: str | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_style="bold", title_justify="left")
     for place, (name, justify) in enumerate(columns):
-        table.add_column(name, justify=justify, no_wrap=place == 0 or justify == RIGHT, overflow="fold", min_width=8)
+        whole = place == 0 or justify == RIGHT
+        table.add_column(name, justify=justify, no_wrap=whole, overflow="fold", min_width=None if whole else 8)
     return table
 
 

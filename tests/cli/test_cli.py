@@ -53,7 +53,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_models_prints_a_row_for_every_network(command: Command):
     code, out, _ = command("models")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines() if "arXiv" in line] == ki.list_models()
+    assert [line.split()[0] for line in out.splitlines() if " M " in line] == ki.list_models()
 
 
 def test_models_as_json_holds_the_registry(command: Command):
