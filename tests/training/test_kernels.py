@@ -148,7 +148,7 @@ def trained(plain, optimizer, precision="float32"):
     rng = np.random.default_rng(1)
     for _ in range(STEPS):
         targets = objective.for_heads(np.eye(10, dtype="float32")[rng.integers(0, 10, 16)])
-        model.train_on_batch(rng.uniform(0, 255, (16, 12, 12, 1)).astype("float32"), targets)
+        model.train_on_batch(rng.uniform(0, 255, (16, *network.input_shape[1:])).astype("float32"), targets)
     assert not {"_backend_update_step", "_apply_weight_decay"} & vars(model.optimizer).keys()
     return [np.asarray(variable) for variable in (*network.weights, *model.optimizer.variables)]
 
@@ -190,7 +190,7 @@ def test_a_step_is_traced_once(monkeypatch, changes):
     step = trainer.train_step
     monkeypatch.setattr(trainer, "train_step", lambda data: traced.append(1) or step(data))
     rng = np.random.default_rng(0)
-    pixels = rng.uniform(0, 255, (3, 8, 12, 12, 1)).astype("float32")
+    pixels = rng.uniform(0, 255, (3, 8, *network.input_shape[1:])).astype("float32")
     labels = rng.integers(0, 10, (3, 8))
     batches = objective.batches(tf.data.Dataset.from_tensor_slices((pixels, labels))).repeat()
     trainer.fit(batches, steps_per_epoch=3, epochs=2, verbose=0, shuffle=False)
@@ -201,7 +201,7 @@ def test_a_network_is_saved_as_keras_knows_it(tmp_path):
     settings = config()
     network, objective = build_model(settings, 10), make_objective(settings, 10)
     trainer = make_trainer(settings, network, objective, 3)
-    pixels = np.random.default_rng(0).uniform(0, 255, (8, 12, 12, 1)).astype("float32")
+    pixels = np.random.default_rng(0).uniform(0, 255, (8, *network.input_shape[1:])).astype("float32")
     trainer.train_on_batch(pixels, objective.for_heads(np.eye(10, dtype="float32")[:8]))
     network.save(tmp_path / "network.keras")
     assert "keras_inception" not in network.to_json()
