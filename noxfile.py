@@ -130,7 +130,7 @@ def pictures(session: nox.Session) -> None:
         (place / "flowers").symlink_to(photographs / "train")
         (place / weights.name).symlink_to(weights)
         (place / "daisy.jpg").symlink_to(sorted((photographs / "validation" / "daisy").iterdir())[0])
-        (place / "fish.jpg").symlink_to(data / "data" / "imagenet_sample" / "n01440764.jpg")
+        (place / "iris.jpg").symlink_to(sorted((photographs / "validation" / "iris").iterdir())[0])
         session.run("python", "docs/terminal.py", str(place))
     else:
         session.warn(f"no photographs or weights at {data}: the terminal's picture stays as it is")

@@ -23,7 +23,7 @@ import pyte
 
 COMMANDS = (
     "keras-inception fit flowers --output mine --weights mobilenet_v2_1.0_224.h5",
-    "keras-inception predict mine/mobilenet_v2-*/export daisy.jpg fish.jpg --top 2",
+    "keras-inception predict mine/mobilenet_v2-*/export daisy.jpg iris.jpg --top 2",
     "keras-inception app mine/mobilenet_v2-* --for web --output app",
 )
 COLUMNS, ROWS = 96, 34
@@ -41,19 +41,25 @@ def main() -> None:  # noqa: D103
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     frames = record(folder)
-    keep_figures(folder / "mine", seconds=frames[-1][0])
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "terminal.svg").write_text(drawn(shortened(frames)), encoding="utf-8")
     (PICTURES / "terminal-end.svg").write_text(drawn([frames[-1]]), encoding="utf-8")
+    keep_figures(folder / "mine", pictures=photographs(folder / "flowers"), seconds=frames[-1][0])
 
 
-def keep_figures(fitted: Path, *, seconds: float) -> None:
+def photographs(folder: Path) -> int:
+    """How many files lie in the folders of classes."""
+    return sum(path.is_file() for path in folder.resolve().rglob("*"))
+
+
+def keep_figures(fitted: Path, *, pictures: int, seconds: float) -> None:
     """Writes what the fit found to figures/fit.json, for docs/overview.py and the front page."""
     fit = json.loads((fitted / "fit.json").read_text())
-    proof = json.loads((fitted / fit["chosen"] / "export" / "proof.json").read_text())
-    scan = json.loads((fitted / "scan.json").read_text())
+    run = fitted / fit["chosen"]
+    proof = json.loads((run / "export" / "proof.json").read_text())
     kept = {
-        "classes": len(scan["classes"]),
+        "classes": len((run / "class_names.txt").read_text().splitlines()),
+        "pictures": pictures,
         "candidates": [
             {"name": row["name"], "accuracy": row["accuracy"], **(row["costs"] or {})} for row in fit["candidates"]
         ],
