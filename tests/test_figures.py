@@ -73,7 +73,8 @@ def test_the_measured_files_are_those_that_are_written_now(name: str, tmp_path: 
         content = export.files[mode].read_bytes()
         found = sorted(operators(content).items(), key=lambda item: (-item[1], item[0]))
         assert " ".join(f"{operator}:{count}" for operator, count in found) == rows[mode]["operators"]
-        assert len(content) / 1e6 == pytest.approx(float(rows[mode]["size_mb"]), rel=0.01)
+        # The biases of a new network are all zero, and stored once.
+        assert 0.97 < len(content) / 1e6 / float(rows[mode]["size_mb"]) < 1.005
 
 
 def test_every_network_has_words_and_modules_to_draw():
