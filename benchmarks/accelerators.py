@@ -17,6 +17,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras
 import numpy as np
+from peers import take_statistics
 
 import keras_inception as ki
 import keras_inception.tflite as kt
@@ -73,17 +74,6 @@ def show(name: str, modes: tuple[str, ...]) -> None:
 def cell(row: kt.Rehearsed) -> str:
     """What was taken, and the largest difference of a probability from the file's own on the CPU."""
     return row.share if row.difference is None else f"{row.share}, {row.difference:.0e}"
-
-
-def take_statistics(model: keras.Model, pictures: np.ndarray) -> None:
-    """Gives the batch norms the statistics of the pictures, and none so small a variance that it magnifies rounding."""
-    batch_norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in batch_norms:
-        layer.momentum = 0.0
-    model(pictures.astype("float32"), training=True)
-    for layer in batch_norms:
-        variance = np.asarray(layer.moving_variance)
-        layer.moving_variance.assign(np.maximum(variance, variance.mean()))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def make(name: str, folder: Path) -> None:
     if (folder / "made").exists():
         return
     import keras
-    from peers import THEIRS, give_weights
+    from peers import THEIRS, give_weights, take_statistics
     from tflite_vs_keras_applications import convert_theirs, photographs
 
     import keras_inception as ki
@@ -110,19 +110,6 @@ def make(name: str, folder: Path) -> None:
     quantise_onnx(folder, images)
     (folder / "made").touch()
     print(f"{name}: files made in {time.perf_counter() - start:.0f} s", flush=True)
-
-
-def take_statistics(model: Any, images: np.ndarray) -> None:
-    """Gives the batch norms the statistics of the pictures."""
-    import keras
-
-    batch_norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in batch_norms:
-        layer.momentum = 0.0
-    model(images.astype("float32"), training=True)
-    for layer in batch_norms:
-        variance = np.asarray(layer.moving_variance)
-        layer.moving_variance.assign(np.maximum(variance, variance.mean()))
 
 
 def quantise_onnx(folder: Path, images: np.ndarray) -> None:

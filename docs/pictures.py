@@ -1,7 +1,6 @@
 """Draws the pictures of docs/ideas.md from real networks, each for light and dark pages: `python docs/pictures.py`."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +13,7 @@ import keras
 
 import keras_inception as ki
 from keras_inception.graph import block_table
-from keras_inception.plot import COLOURS, DARK, FONT, _draw_card, _path, _text
+from keras_inception.plot import COLOURS, FONT, _draw_card, _path, _text, recoloured
 from keras_inception.plot_blocks import Card, read_card, rounded, text_width
 
 FOLDER = Path(__file__).parent / "pictures" / "ideas"
@@ -93,16 +92,11 @@ def described(picture: Picture, cards: list[Card]) -> str:
     return f"{picture.network}, {blocks}: {picture.title}"
 
 
-def darkened(text: str) -> str:
-    """The same picture in the colours of dark pages."""
-    return re.sub("#[0-9a-f]{6}", lambda found: DARK[found[0]], text)
-
-
 def files() -> dict[str, str]:
     """The text of each file, by its name."""
     drawn = {name: draw(picture) for name, picture in PICTURES.items()}
     light = {f"{name}-light.svg": text for name, text in drawn.items()}
-    return light | {f"{name}-dark.svg": darkened(text) for name, text in drawn.items()}
+    return light | {f"{name}-dark.svg": recoloured(text) for name, text in drawn.items()}
 
 
 if __name__ == "__main__":

@@ -5,31 +5,47 @@ for each weight that decays. As with batch norms, the optimizer stays Keras's: o
 methods say what to compute.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-Update = Callable[[int, Any, Any], None]
-"""Updates the weight of an index, its variable, by a gradient."""
+
+@dataclass(frozen=True)
+class Rule:
+    """How a kernel updates weights.
+
+    Attributes:
+        kernel: Of `tf.raw_ops`.
+        slots: By the kernel's name for it, what the optimizer keeps of each weight.
+        arguments: What all weights share, less the learning rate.
+    """
+
+    kernel: Callable[..., Any]
+    slots: dict[str, Sequence[Any]]
+    arguments: dict[str, Any]
 
 
 @contextmanager
 def fused_updates(optimizer: Any) -> Iterator[None]:
     """Weights are updated by one kernel each meanwhile, where TensorFlow has the optimizer's; on one device."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # below a loss scale
-    rule = _rule_of(optimizer)
-    if rule is None:
+    make_rule = _rule_of(optimizer)
+    if make_rule is None:
         yield
         return
 
     def update(gradients: list[Any], variables: list[Any], learning_rate: Any) -> None:
         import tensorflow as tf
 
-        apply = rule(optimizer, tf.cast(learning_rate, tf.float32))
+        rule = make_rule(optimizer)
+        rate = tf.cast(learning_rate, tf.float32)
         for gradient, variable in zip(gradients, variables, strict=True):
-            apply(optimizer._get_variable_index(variable), variable.value.handle, gradient)
+            index = optimizer._get_variable_index(variable)
+            slots = {name: kept[index].value.handle for name, kept in rule.slots.items()}
+            rule.kernel(var=variable.value.handle, lr=rate, grad=gradient, **slots, **rule.arguments)
 
     def decay(variables: list[Any]) -> None:
         if optimizer.weight_decay:
@@ -44,7 +60,7 @@ def fused_updates(optimizer: Any) -> Iterator[None]:
         del optimizer._backend_update_step, optimizer._apply_weight_decay
 
 
-def _rule_of(optimizer: Any) -> Callable[[Any, Any], Update] | None:
+def _rule_of(optimizer: Any) -> Callable[[Any], Rule] | None:
     """The kernel of an optimizer; subclasses may compute something else, and there is none without momentum."""
     if any(variable.dtype != "float32" for variable in optimizer.variables[2:]):  # after iterations and learning rate
         return None
@@ -57,58 +73,26 @@ def _rule_of(optimizer: Any) -> Callable[[Any, Any], Update] | None:
     return None
 
 
-def _sgd(optimizer: Any, rate: Any) -> Update:
+def _sgd(optimizer: Any) -> Rule:
     import tensorflow as tf
 
-    def update(index: int, weight: Any, gradient: Any) -> None:
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=weight,
-            accum=optimizer.momentums[index].value.handle,
-            lr=rate,
-            grad=gradient,
-            momentum=optimizer.momentum,
-            use_nesterov=optimizer.nesterov,
-        )
-
-    return update
+    arguments = {"momentum": optimizer.momentum, "use_nesterov": optimizer.nesterov}
+    return Rule(tf.raw_ops.ResourceApplyKerasMomentum, {"accum": optimizer.momentums}, arguments)
 
 
-def _rmsprop(optimizer: Any, rate: Any) -> Update:
+def _rmsprop(optimizer: Any) -> Rule:
     import tensorflow as tf
 
-    def update(index: int, weight: Any, gradient: Any) -> None:
-        tf.raw_ops.ResourceApplyRMSProp(
-            var=weight,
-            ms=optimizer._velocities[index].value.handle,
-            mom=optimizer._momentums[index].value.handle,
-            lr=rate,
-            rho=optimizer.rho,
-            momentum=optimizer.momentum,
-            epsilon=optimizer.epsilon,
-            grad=gradient,
-        )
-
-    return update
+    slots = {"ms": optimizer._velocities, "mom": optimizer._momentums}
+    arguments = {"rho": optimizer.rho, "momentum": optimizer.momentum, "epsilon": optimizer.epsilon}
+    return Rule(tf.raw_ops.ResourceApplyRMSProp, slots, arguments)
 
 
-def _adamw(optimizer: Any, rate: Any) -> Update:
+def _adamw(optimizer: Any) -> Rule:
     import tensorflow as tf
 
     step = tf.cast(optimizer.iterations + 1, tf.float32)
-    powers = [tf.pow(tf.constant(beta, tf.float32), step) for beta in (optimizer.beta_1, optimizer.beta_2)]
-
-    def update(index: int, weight: Any, gradient: Any) -> None:
-        tf.raw_ops.ResourceApplyAdam(
-            var=weight,
-            m=optimizer._momentums[index].value.handle,
-            v=optimizer._velocities[index].value.handle,
-            beta1_power=powers[0],
-            beta2_power=powers[1],
-            lr=rate,
-            beta1=optimizer.beta_1,
-            beta2=optimizer.beta_2,
-            epsilon=optimizer.epsilon,
-            grad=gradient,
-        )
-
-    return update
+    arguments: dict[str, Any] = {"epsilon": optimizer.epsilon}
+    for name, beta in (("beta1", optimizer.beta_1), ("beta2", optimizer.beta_2)):
+        arguments |= {name: beta, f"{name}_power": tf.pow(tf.constant(beta, tf.float32), step)}
+    return Rule(tf.raw_ops.ResourceApplyAdam, {"m": optimizer._momentums, "v": optimizer._velocities}, arguments)
