@@ -1,4 +1,4 @@
-"""Records the front page's commands in a terminal and draws it: pictures/terminal.svg and terminal-end.svg.
+"""Records the front page's commands in a terminal and draws it as an animation: pictures/terminal.svg.
 
 Run it with `python docs/terminal.py FOLDER`; it needs pyte. In FOLDER lie flowers, a folder of photographs with a
 sub-folder a class, mobilenet_v2_1.0_224.h5, and the two photographs that are named. The commands run there as they
@@ -43,7 +43,6 @@ def main() -> None:  # noqa: D103
     frames = record(folder)
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "terminal.svg").write_text(drawn(shortened(frames)), encoding="utf-8")
-    (PICTURES / "terminal-end.svg").write_text(drawn([frames[-1]]), encoding="utf-8")
     keep_figures(folder / "mine", pictures=photographs(folder / "flowers"), seconds=frames[-1][0])
 
 
@@ -157,17 +156,14 @@ def drawn(frames: list[tuple[float, list[str]]]) -> str:
     width, height = MARGIN * 2 + COLUMNS * WIDE, BAR + MARGIN + used * HIGH
     styles, body = [], []
     for row, text, begin, until in spans:
-        name = ""
-        if len(frames) > 1:
-            key = f"f{round(begin * 100)}_{'end' if until is None else round(until * 100)}"
-            first, last = begin / SECONDS * 100, 100.0 if until is None else until / SECONDS * 100
-            steps = [f"0%{{opacity:{int(first == 0)}}}"] + ([f"{first:.2f}%{{opacity:1}}"] if first else [])
-            steps += [f"{last:.2f}%,100%{{opacity:0}}"] if until is not None else []
-            rest = 1 if until is None else 0
-            styles.append(f".{key}{{opacity:{rest};animation:{key} {SECONDS}s step-end infinite}}")
-            styles.append(f"@keyframes {key}{{{''.join(steps)}}}")
-            name = f' class="{key}"'
-        body.append(f'<text y="{BAR + (row + 1) * HIGH - 4}"{name} xml:space="preserve">{text}</text>')
+        key = f"f{round(begin * 100)}_{'end' if until is None else round(until * 100)}"
+        first, last = begin / SECONDS * 100, 100.0 if until is None else until / SECONDS * 100
+        steps = [f"0%{{opacity:{int(first == 0)}}}"] + ([f"{first:.2f}%{{opacity:1}}"] if first else [])
+        steps += [f"{last:.2f}%,100%{{opacity:0}}"] if until is not None else []
+        rest = 1 if until is None else 0
+        styles.append(f".{key}{{opacity:{rest};animation:{key} {SECONDS}s step-end infinite}}")
+        styles.append(f"@keyframes {key}{{{''.join(steps)}}}")
+        body.append(f'<text y="{BAR + (row + 1) * HIGH - 4}" class="{key}" xml:space="preserve">{text}</text>')
     calm = "@media (prefers-reduced-motion:reduce){text{animation:none!important}}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" '

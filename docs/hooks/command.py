@@ -2,15 +2,12 @@
 
 import argparse
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "reference/cli"
 SHARED = "train"  # whose groups of options those of other commands are not written out again
 DEFAULT = re.compile(r"\s*\((?:default: (?P<default>.*)|(?P<required>required))\)\s*$", re.DOTALL)
@@ -33,8 +30,6 @@ def pages() -> dict[str, str]:
 
 def sub_commands() -> dict[str, Callable[..., Any]]:
     """The functions of which the parsers are made; with `train` and its like, those of the default recipe."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     from keras_inception.cli import commands
 
     plain = {function.__name__: function for function in commands.SUB_COMMANDS}

@@ -130,7 +130,8 @@ def show_files(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
     table = _table(("file", LEFT), ("size", RIGHT), ("operators", LEFT))
     for file in files:
         operators = file.get("operators")
-        kinds = f"{len(operators)} kinds, all TFLite builtins" if operators else "TensorFlow's"
+        theirs = "ONNX's" if file["file"].endswith(".onnx") else "TensorFlow's"
+        kinds = f"{len(operators)} kinds, all TFLite builtins" if operators else theirs
         table.add_row(file["file"], megabytes(file["size"]), kinds)
     _print(table)
     show_lines(("folder", folder))
