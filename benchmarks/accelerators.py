@@ -4,7 +4,7 @@ Run it with `python benchmarks/accelerators.py`; names of networks limit it to t
 have the statistics of the pictures, and networks are a quarter as wide where their papers have a width: what a place
 takes depends on neither, and what it answers differs from the CPU's by what its arithmetic differs.
 
-docs/deploy.md has the table of a machine with Debian's chromium, whose SwiftShader stands for a GPU.
+docs/figures/accelerators.csv is that of a machine with Debian's chromium, whose SwiftShader stands for a GPU.
 """
 
 import argparse

@@ -10,6 +10,7 @@ import pytest
 
 import keras_inception as ki
 from keras_inception import training, weights
+from keras_inception.apps.golden import tolerance
 from keras_inception.training import TrainConfig, load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +108,15 @@ def test_the_readme_lists_every_network():
         rows.append(f"| {' | '.join(cells)} |")
     table = "\n".join(rows)
     assert table in README, f"README.md's table of networks should be:\n{table}"
+
+
+def test_the_page_of_apps_has_the_tolerances_of_the_kits():
+    text = (ROOT / "docs" / "apps.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w, ]+) \| ([\d.]+) \| ([\d.]+) \|$", text, flags=re.MULTILINE)
+    told = {mode: (float(cpu), float(gpu)) for modes, cpu, gpu in rows for mode in modes.split(", ")}
+    assert set(told) == {"float32", "float16", "dynamic", "int8", "int16x8"}
+    for mode, shares in told.items():
+        assert shares == tuple(tolerance(mode)[processor]["probability"] for processor in ("cpu", "gpu"))
 
 
 def test_every_proof_that_is_named_exists():

@@ -1,4 +1,9 @@
-"""The files of figures, from which the pages are made, are whole and are those of what is written today."""
+"""The files of figures, from which the pages are made, are whole and are those of what is written today.
+
+No page has a figure of its own. Tables of measurements come from docs/figures/NAME.csv, figures in sentences from
+prose.csv, and origins.csv has the command, the machine and the day of each; what defines and was never measured is code
+in backticks, or stands in definitions.csv with the reason.
+"""
 
 import csv
 import importlib.util
@@ -13,6 +18,30 @@ import keras_inception as ki
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+NUMBER = r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
+UNIT = r"(?:%|percent|points?|times|[x×]|[nµm]?s|min|seconds?|minutes?|hours?|[kKMG]B|images(?:/s|\ a\ second))(?!\w)"
+FIGURE = re.compile(
+    rf"""(?<![\w.,/])(?:
+        {NUMBER}\ ?{UNIT}                             # 3 %, 12 ms
+        | {NUMBER}\ of\ (?:the\ )?{NUMBER}(?![\w.])   # 315 of the 400
+        | \d[\d,]*\.\d+(?!\.?\w)                     # 0.98
+        | \d+(?:\.\d+)?e[-+]?\d+                     # 2e-6
+        | (?<=\|\ ){NUMBER}(?=\ \|)                  # a whole cell of a table
+    )""",
+    flags=re.VERBOSE,
+)
+VERSION = re.compile(
+    r"(?:Python|Keras|TensorFlow|PyTorch|LiteRT|litert|timm|Apache|BY-NC|below)[ -]\d+(?:\.\d+)+(?: to \d+(?:\.\d+)+)?"
+)
+TABLE = re.compile(r"^(?: *\|.*\n)+", flags=re.MULTILINE)
+HELD_TABLES = {  # pages, and the tests that compute their tables
+    "README.md": "test_the_readme_lists_every_network",
+    "docs/apps.md": "test_the_page_of_apps_has_the_tolerances_of_the_kits",
+    "docs/ideas.md": "test_every_number_is_that_of_a_real_network",
+    "docs/recipes.md": "test_the_documented_table_is_that_of_the_configurations",
+    "docs/weights.md": "test_the_documentation_lists_the_catalogue",
+}
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
 MEASURED = ("size_mb", "latency_1_ms", "latency_2_ms", "load_ms", "memory_mb")
 SLOW = ("inception_v1", "mobilenet_v2")
@@ -106,3 +135,57 @@ def test_pictures_are_small():
     pictures = [path for path in DOCS.rglob("*") if path.suffix in {".svg", ".png", ".jpg", ".gif", ".webp"}]
     assert pictures
     assert all(path.suffix == ".svg" or path.stat().st_size < 150_000 for path in pictures)
+
+
+def sentences(page: Path) -> str:
+    """A page without what is code, a link's target, a version, or a table that a file or another test holds."""
+    text = load(DOCS / "tables.py").MARKER.sub("", page.read_text(encoding="utf-8"))
+    if str(page.relative_to(ROOT)) in HELD_TABLES:
+        text = TABLE.sub("", text)
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"^ *```(\w*).*?\n(.*?)^ *```", transcript, text, flags=re.MULTILINE | re.DOTALL)
+    for code in (r"`[^`\n]+`", r"\]\([^)]*\)", r"<[^>\n]+>"):
+        text = re.sub(code, "", text)
+    return VERSION.sub("", " ".join(text.split()))
+
+
+def transcript(fence: re.Match[str]) -> str:
+    """Of a block of code, what a program printed."""
+    return fence[2] if fence[1] in {"text", "console"} else ""
+
+
+def without(text: str, rows: list[dict[str, str]], page: str) -> str:
+    """The text without a page's listed figures, each of which must be there."""
+    for row in rows:
+        if row["page"] == page:
+            listed = re.compile(rf"(?<![\w.,]){re.escape(row['figure'])}(?![\d%])")
+            assert listed.search(text), f"{page} has no longer {row['figure']!r}: its row goes too"
+            text = listed.sub("", text)
+    return text
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_figure_of_a_page_has_its_origin_or_is_a_definition(page: str):
+    text = sentences(ROOT / page)
+    for listed in ("prose", "definitions"):
+        text = without(text, figures(listed), page)
+    found = [text[max(match.start() - 40, 0) : match.end() + 20] for match in FIGURE.finditer(text)]
+    assert not found, f"{page} has figures that no file holds (CONTRIBUTING.md, Add a figure): {found}"
+
+
+def test_every_measurement_has_a_command_a_machine_and_a_day():
+    origins = {row["name"]: row for row in figures("origins")}
+    tables = load(DOCS / "tables.py")
+    used = {name for page in PAGES for name in tables.MARKER.findall(page.read_text(encoding="utf-8"))}
+    used |= {row["origin"] for row in figures("prose")}
+    assert used == set(origins)
+    for row in origins.values():
+        assert row["command"].startswith(("python ", "keras-inception ", "nox -s ")) and row["machine"]
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["on"])
+        for script in re.findall(r"\b(?:benchmarks|docs|examples)/\w[\w/]*\.py", row["command"]):
+            assert (ROOT / script).is_file(), script
+
+
+def test_tables_that_other_tests_hold_have_those_tests():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert all(f"def {name}(" in sources for name in HELD_TABLES.values())

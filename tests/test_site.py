@@ -57,6 +57,14 @@ def test_a_page_has_every_option_with_its_default(commands: dict[str, str]):
         assert "MISSING" not in text and "(default" not in text
 
 
+def test_defaults_in_tables_of_guides_are_the_commands(commands: dict[str, str]):
+    guides = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    told = re.findall(r"^\| `(--[\w.-]+)` \| `(\d+(?:\.\d+)?)` \|", guides, flags=re.MULTILINE)
+    known = re.findall(r'<code id="(--[\w.-]+)">[^|]*\| (\d+(?:\.\d+)?) \|', "".join(commands.values()))
+    assert len(told) > 5
+    assert {(name, float(value)) for name, value in told} <= {(name, float(value)) for name, value in known}
+
+
 def test_every_public_name_is_in_the_reference_once():
     reference = hook("reference")
     for page, package in PUBLIC.items():
