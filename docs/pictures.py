@@ -56,7 +56,8 @@ def network(picture: Picture) -> keras.Model:
 
 @cache
 def _built(name: str, options: tuple[tuple[str, Any], ...]) -> keras.Model:
-    return ki.create_model(name, **dict(options))
+    with keras.StatelessScope(initialize_variables=False):  # shapes are all that is drawn
+        return ki.create_model(name, **dict(options))
 
 
 def draw(picture: Picture) -> str:

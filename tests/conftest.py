@@ -10,6 +10,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+gc.disable()  # while half a million objects are imported, all of which stay: see pytest_collection_finish
+
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spares the collector of garbage the half million objects that are imported, and most of its small rounds."""
+    """Spares the collector of garbage what was imported, and most of its small rounds."""
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.enable()
+    gc.set_threshold(100_000, 10, 10)
 
 
 @pytest.fixture(scope="session")

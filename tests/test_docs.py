@@ -25,8 +25,12 @@ SHORTENED = {  # what would take minutes: by fewer steps, smaller networks, or w
         "max_trials=10": "max_trials=1",
         "=5": "=1",
     },
-    "docs/deploy.md": {"ki.InceptionV1(": 'ki.create_model("inception_cell", modules=2, width=64, '},
-    "docs/fine_tuning.md": {'metrics=["accuracy"])': 'metrics=["accuracy"], run_eagerly=True)'},
+    "docs/deploy.md": {"ki.InceptionV1(": 'ki.create_model("inception_cell", modules=1, width=32, '},
+    "docs/fine_tuning.md": {
+        'metrics=["accuracy"])': 'metrics=["accuracy"], run_eagerly=True)',
+        "batch_size=8": "batch_size=24",
+    },
+    "docs/quantization.md": {"jit_compile=False": "run_eagerly=True"},
 }
 NEEDED = {"docs/tuning.md": "keras_tuner"}
 

@@ -175,17 +175,18 @@ def _complete(
                 return run
             for stale in (names.THRESHOLDS, names.CALIBRATION):  # left by what was asked half way through training
                 (run.folder / stale).unlink(missing_ok=True)
-            temperature = calibrate(run, temperature=run.config.calibrate)
+            network = run.model()  # the best, which to load and to trace takes seconds where it is large
+            temperature = calibrate(run, temperature=run.config.calibrate, network=network)
             if run.config.calibrate:
                 trained["temperature"] = temperature
-            test = evaluate(run)
+            test = evaluate(run, network=network)
             figures = {"test_accuracy": test.accuracy, "test_loss": test.loss}
             if test.labels is not None:
                 figures["test_mean_average_precision"] = test.labels.mean_average_precision
             metrics = {**trained, **figures}
             run.write_json(names.METRICS, metrics)
             followers.finish(metrics)
-            write_report(run)
+            write_report(run, network)
     if is_first:
         run_folder.finish(run.folder, final)
     return Run(final, run.config, run.class_names, run.splits)

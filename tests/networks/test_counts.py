@@ -195,7 +195,7 @@ SHUFFLENET = [  # the paper leaves the classifier out of its multiply-adds: the 
     ("shufflenet", {"groups": 8, "alpha": 2.0, "variant": "megvii"}, 6_521_232, None, None),
 ]
 
-ROWS = [
+TABLES = [
     *INCEPTION_V1,
     *INCEPTION_V2,
     *INCEPTION_V3,
@@ -206,6 +206,13 @@ ROWS = [
     *MOBILENET_V1,
     *MOBILENET_V2,
     *SHUFFLENET,
+]
+SLIMS_BACKGROUND = 1001  # classes: one unit more in a classifier that another row counts
+ROWS = [
+    pytest.param(row, marks=pytest.mark.slow)
+    if isinstance(row, tuple) and row[1].get("classes") == SLIMS_BACKGROUND and row[0] != "inception_v1"
+    else row
+    for row in TABLES
 ]
 
 

@@ -14,6 +14,7 @@ from keras_inception import numerics as numerics_of_the_field
 
 NETWORKS = ki.list_models()
 LARGE = ("resnext101", "inception_v4", "inception_resnet_v2")  # of more layers than their sisters, and of no other kind
+LARGE_ARE_PROOFS = [pytest.param(name, marks=[pytest.mark.proof] if name in LARGE else []) for name in NETWORKS]
 CLASSES = 5
 NARROW = {"alpha": 0.25, "cardinality": 4}
 AUX_SIZES = {"inception_v1": 65, "inception_v3": 107, "inception_v4": 107, "inception_resnet_v2": 107}
@@ -45,22 +46,20 @@ def _images(name, count=2):
     return np.random.default_rng(0).uniform(-1, 1, (count, *_shape(name))).astype("float32")
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.proof] if name in LARGE else []) for name in NETWORKS],
-)
+@pytest.fixture(scope="module", params=LARGE_ARE_PROOFS)
 def network(request):
     """A small network that gives logits, built once for the tests that change nothing in it."""
     return request.param, _small(request.param, classifier_activation=None)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_tops_poolings_and_one_channel_or_four(name, without_weights):
+@pytest.mark.parametrize("name", LARGE_ARE_PROOFS)
+def test_tops_poolings_one_channel_or_four_and_the_smallest_images(name, without_weights):
     with_top = _small(name)
     assert with_top.name == name
     assert with_top.output_names == ["predictions"]
     assert with_top.output_shape == (None, CLASSES)
     assert with_top.get_layer("predictions").activation is keras.activations.softmax
+    assert with_top.get_layer("global_pool").input.shape[1:3] == (1, 1)  # of the smallest images, which these are
     features = _small(name, include_top=False, input_shape=None)
     assert features.input_shape == (None, None, None, 3)
     assert features.output_shape[:3] == (None, None, None)
@@ -71,7 +70,7 @@ def test_tops_poolings_and_one_channel_or_four(name, without_weights):
         assert model.weights[0].shape[-2] == channels
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", LARGE_ARE_PROOFS)
 def test_a_tensor_to_build_on(name, without_weights):
     images = keras.Input(_shape(name, channels=6))
     model = _small(name, input_shape=None, input_tensor=keras.layers.Conv2D(3, 1, name="to_rgb")(images))
@@ -241,9 +240,3 @@ def test_the_smallest_size_of_heads_follows_from_the_numerics(numerics, size, wi
     with pytest.raises(ValueError, match=f"at least {size}x{size} pixels"):
         ki.InceptionV1(input_shape=(size - 1, size, 3), **arguments)
     assert ki.InceptionV1(input_shape=(size, size, 3), **arguments).output["aux2"].shape == (None, 3)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_smallest_images_leave_one_pixel(name, without_weights):
-    side = ki.get_entry(name).min_size
-    assert _small(name, include_top=False, input_shape=(side, side, 3)).output_shape[1:3] == (1, 1)

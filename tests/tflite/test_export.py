@@ -15,6 +15,7 @@ import tensorflow as tf
 from tflite_helpers import CLASSES, answers, digits, fitted, googlenet, narrow, tiny, trained, two_headed
 
 import keras_inception.tflite as kt
+from keras_inception.custom_layers import LocalResponseNormalization
 from keras_inception.tflite.folder import Export, sha256
 from keras_inception.tflite.running.litert import LiteRTModel
 from keras_inception.tflite.running.others import open_saved_model
@@ -154,16 +155,29 @@ def test_logits_and_probabilities_are_a_softmax_apart():
     np.testing.assert_allclose(keras.ops.softmax(logits), probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", ["paper", pytest.param("bn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["paper", "bn"])
 def test_the_other_forms_export_with_builtin_operators(variant: str, tmp_path: Path):
-    model = googlenet(variant)
+    assert_builtin_operators(googlenet(variant), tmp_path, normalised=variant == "paper")
+
+
+def test_local_response_normalisation_exports_with_builtin_operators(tmp_path: Path):
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((32, 32, 1))
+    x = keras.layers.Conv2D(8, 7, strides=4, activation="relu")(keras.layers.Rescaling(1 / 127.5, -1)(pixels))
+    x = keras.layers.Flatten()(LocalResponseNormalization()(x))
+    model = keras.Model(pixels, keras.layers.Dense(10, activation="softmax", name="predictions")(x))
+    assert_builtin_operators(model, tmp_path, normalised=True)
+
+
+def assert_builtin_operators(model: keras.Model, tmp_path: Path, *, normalised: bool) -> None:
     export = kt.export(model, tmp_path / "out", modes=("float32", "int8"), saved_model=False, calibration=IMAGES[:20])
     expected = answers(model, IMAGES[:8])
     np.testing.assert_allclose(LiteRTModel(export.files["float32"])(IMAGES[:8]), expected, atol=1e-4)
     np.testing.assert_allclose(LiteRTModel(export.files["int8"])(IMAGES[:8]), expected, atol=0.1)
     # Local response normalisation has no integer kernel: its power stays in float, and the manifest says so.
     float_operators = export.manifest["files"][1]["float_operators"]
-    assert ("POW" in float_operators) == (variant == "paper")
+    assert ("POW" in float_operators) == normalised
     assert "CONV_2D" not in float_operators
 
 

@@ -106,8 +106,9 @@ def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_se
 
 
 def test_the_teacher_sees_the_students_own_pixels(photos, teacher):
+    model = teacher.model()
     for pixels, _, answers in answers_of(student(photos, teacher)):
-        expected = teacher.model()(pixels.astype("float32"), training=False)["predictions"]
+        expected = model(pixels.astype("float32"), training=False)["predictions"]
         np.testing.assert_allclose(answers, expected, rtol=1e-5, atol=1e-7)
 
 

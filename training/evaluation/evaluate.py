@@ -34,6 +34,7 @@ def evaluate(
     crops: int = 1,
     without: Sequence[str] = (),
     console: Console | None = None,
+    network: keras.Model | None = None,
 ) -> Evaluation:
     """Evaluates a run's best checkpoint, or those of several runs together, and writes the result into the run folder.
 
@@ -54,6 +55,7 @@ def evaluate(
             images (path, file name or stem), or text files that hold such names, one a line. The result then also
             holds the figures of all images.
         console: where progress is shown; standard error by default, and nothing where it is no terminal.
+        network: of a single run, where it is loaded already.
 
     Raises:
         FileNotFoundError: where there is no checkpoint or no such data.
@@ -61,7 +63,9 @@ def evaluate(
     """
     check_crops(crops)
     runs = [run] if isinstance(run, Run) else list(run)
-    networks = [member.model() for member in runs]  # before the data: a run that is at odds with itself ends here
+    networks = [
+        network or member.model() for member in runs
+    ]  # before the data: a run that is at odds with itself ends here
     opened = [_images(member, split, data) for member in runs]
     _check_ensemble(runs, opened)
     images, class_names = opened[0], runs[0].class_names

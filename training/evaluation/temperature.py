@@ -19,7 +19,7 @@ LEAST_IMAGES = 50
 _STEPS = 60  # halvings of the interval; its end is far below a float32's precision
 
 
-def calibrate(run: Run, *, temperature: bool = True) -> float:
+def calibrate(run: Run, *, temperature: bool = True, network: keras.Model | None = None) -> float:
     """Fits a run's temperature and the thresholds of its coverage on its validation images.
 
     They are kept in calibration.json of the run folder. From then on `Run.model()` answers the probabilities that
@@ -29,6 +29,7 @@ def calibrate(run: Run, *, temperature: bool = True) -> float:
     Args:
         run: a trained run.
         temperature: whether to fit that; else it is 1, and thresholds of coverage are found alone.
+        network: the run's, where it is loaded already: its logits are divided by the temperature from then on.
 
     Returns:
         The temperature: below 1 where the network was less sure than it is right, above 1 where it was surer. 1 where
@@ -41,7 +42,8 @@ def calibrate(run: Run, *, temperature: bool = True) -> float:
     for name in (CALIBRATION, THRESHOLDS):
         (run.folder / name).unlink(missing_ok=True)
     images = run.splits.validation
-    probabilities = predict(run.model(), images, run.config)
+    network = network or run.model()
+    probabilities = predict(network, images, run.config)
     fits = temperature and len(images.labels) >= LEAST_IMAGES
     fitted = fit_temperature(probabilities, images.labels) if fits else 1.0
     scaled = at_temperature(probabilities, fitted, several=run.several) if fits else probabilities
@@ -56,6 +58,7 @@ def calibrate(run: Run, *, temperature: bool = True) -> float:
             "coverage": {f"{level:g}": threshold for level, threshold in coverage.items()},
         },
     )
+    run.apply_temperature(network)
     return fitted
 
 

@@ -1,5 +1,7 @@
 """How an image is prepared without chance: evaluation's batches, and the cache of decoded images."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -66,14 +68,33 @@ def prepare(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
 
     Whole numbers, because an exported model is fed uint8 and must see what evaluation saw.
     """
-    size = config.model.image_size
+    size, channels = config.model.image_size, config.model.channels
+    settings = size, channels, config.pipeline.central_crop, config.pipeline.interpolation
+    if tf.executing_eagerly():
+        return _prepared(image, *settings)
+    return _traced(*settings)(image)
+
+
+@functools.cache
+def _traced(
+    size: int, channels: int, central_crop: float, interpolation: str
+) -> tf.types.experimental.ConcreteFunction:
+    """`prepare` as a graph of its own, which is traced once for all pipelines."""
+    with tf.init_scope():
+        function = tf.function(
+            lambda image: _prepared(image, size, channels, central_crop, interpolation), autograph=False
+        )
+        return function.get_concrete_function(tf.TensorSpec([None, None, channels], tf.uint8))
+
+
+def _prepared(image: tf.Tensor, size: int, channels: int, central_crop: float, interpolation: str) -> tf.Tensor:
     image = shortened(image)
     shape = tf.shape(image)[:2]
-    scale = size / config.pipeline.central_crop / tf.cast(tf.reduce_min(shape), tf.float64)
+    scale = size / central_crop / tf.cast(tf.reduce_min(shape), tf.float64)
     resized = tf.maximum(tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32), size)
     top, left = tf.unstack((resized - size) // 2)
-    resized_image = tf.image.resize(image, resized, config.pipeline.interpolation, antialias=True)
-    return _to_pixels(resized_image[top : top + size, left : left + size], config)
+    resized_image = tf.image.resize(image, resized, interpolation, antialias=True)
+    return _to_pixels(resized_image[top : top + size, left : left + size], size, channels)
 
 
 def shortened(image: tf.Tensor, *, ends: bool = False) -> tf.Tensor:
@@ -102,9 +123,9 @@ def shortened(image: tf.Tensor, *, ends: bool = False) -> tf.Tensor:
     return tf.cond(tf.reduce_max(shape) > longest, lambda: aside(cut), lambda: image)
 
 
-def _to_pixels(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
+def _to_pixels(image: tf.Tensor, size: int, channels: int) -> tf.Tensor:
     image = tf.saturate_cast(tf.round(tf.cast(image, tf.float32)), tf.uint8)
-    return tf.ensure_shape(image, (config.model.image_size, config.model.image_size, config.model.channels))
+    return tf.ensure_shape(image, (size, size, channels))
 
 
 def _cached_pictures(images: AnyImages, config: TrainConfig, budget: int) -> AnyImages:

@@ -126,7 +126,7 @@ def _picture(images: AnyImages, handle: tf.Tensor, draws: tf.Tensor, config: Tra
 
 def _resize_part(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     """Resizes a crop. The filter against aliasing costs several times the resize: above half size it can be spared."""
-    size, interpolation = config.model.image_size, config.pipeline.interpolation
+    size, channels, interpolation = config.model.image_size, config.model.channels, config.pipeline.interpolation
 
     def plain() -> tf.Tensor:
         values = tf.cast(tf.image.resize(image, (size, size), interpolation), tf.float32)
@@ -135,10 +135,10 @@ def _resize_part(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
         return tf.cast(values + 0.5, tf.uint8)
 
     def filtered() -> tf.Tensor:
-        return _to_pixels(tf.image.resize(image, (size, size), interpolation, antialias=True), config)
+        return _to_pixels(tf.image.resize(image, (size, size), interpolation, antialias=True), size, channels)
 
     resized = tf.cond(tf.reduce_max(tf.shape(image)[:2]) < 2 * size, plain, filtered)
-    return tf.ensure_shape(resized, (size, size, config.model.channels))
+    return tf.ensure_shape(resized, (size, size, channels))
 
 
 def _order(images: AnyImages, config: TrainConfig, first_epoch: int, first_step: int, shard: tuple[int, int]) -> Order:

@@ -28,8 +28,8 @@ EXPLAINED = 6
 
 
 @as_text()
-def write_report(run: Run) -> None:
-    """Writes the report of a run that has been trained and evaluated on its test images."""
+def write_report(run: Run, network: keras.Model) -> None:
+    """Writes the report of a run that has been trained and evaluated on its test images; `network` is its best."""
     evaluation = Evaluation.from_dict(run.read_json(EVALUATION))
     matrix, several = np.array(evaluation.confusion), evaluation.labels is not None
     page = render(
@@ -49,7 +49,7 @@ def write_report(run: Run) -> None:
         temperature=run.temperature,
         reliability=figures.reliability(evaluation.calibration, of_labels=several),
         examples=_examples(run),
-        explained={"hits": [], "misses": []} if several else _explained(run, run.splits.test, evaluation),
+        explained={"hits": [], "misses": []} if several else _explained(run, network, run.splits.test, evaluation),
         misses=_misses(run.splits.test, run, evaluation),
         quarantined=run.left_out,
     )
@@ -147,7 +147,9 @@ def _told(target: np.ndarray, class_names: list[str]) -> str:
     return ", ".join(f"{class_names[i]} {target[i]:.0%}" for i in there)
 
 
-def _explained(run: Run, images: AnyImages, evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
+def _explained(
+    run: Run, network: keras.Model, images: AnyImages, evaluation: Evaluation
+) -> dict[str, list[dict[str, Any]]]:
     """Grad-CAM over some hits, chosen by chance, and over the most confident misses."""
     if keras.backend.backend() not in ("tensorflow", "jax"):
         return {"hits": [], "misses": []}
@@ -158,7 +160,7 @@ def _explained(run: Run, images: AnyImages, evaluation: Evaluation) -> dict[str,
     chosen = np.sort(np.concatenate([hits, list(missed)[:EXPLAINED]])).astype(np.int64)
     shown = images.subset(chosen)
     pixels = _pixels(shown, run)
-    cam = GradCam(run.model())
+    cam = GradCam(network)
     features = cam.features(pixels)
     probabilities = cam.probabilities(features)
     predicted = probabilities.argmax(axis=1)

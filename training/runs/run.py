@@ -80,10 +80,14 @@ class Run:
                 f"A checkpoint must have as many outputs as {CLASS_NAMES} has names. "
                 f"Received: {classes} outputs in {path} for {len(self.class_names)} names"
             )
+        self.apply_temperature(model)
+        return model
+
+    def apply_temperature(self, model: keras.Model) -> None:
+        """Divides the logits of a checkpoint's network by the run's temperature."""
         if self.temperature != 1:
             layer = model.get_layer(f"{MAIN_HEAD}_logits")
             layer.set_weights([weight / self.temperature for weight in layer.get_weights()])
-        return model
 
     @property
     def temperature(self) -> float:
