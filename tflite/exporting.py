@@ -150,7 +150,7 @@ def export(
         _refuse_classes({"class names": class_names, "thresholds": thresholds, "a learning file": learning})
     if batch is not None and batch < 1:
         raise ExportError(f"The batch is at least one image, or None for any number. Received: {batch}.")
-    check_target(target, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
+    check_place(target, overwrite)
     require_tensorflow()
     fitting = Fitting(interpolation, central_crop)
     raw = None if preprocessing == "none" else preprocessing
@@ -231,6 +231,11 @@ def export(
                 failures = " ".join(result.failures)
                 raise ExportError(f"Exported files must stay within the limits. Received: {failures}")
     return Export.open(target)
+
+
+def check_place(folder: Path, overwrite: bool) -> None:
+    """Raises `ExportError` where `export` may not put its folder; asked first, that costs a user no minute."""
+    check_target(folder, marker=MANIFEST, overwrite=overwrite, strangers=strangers)
 
 
 def _manifest_of(job: Job) -> dict[str, Any]:

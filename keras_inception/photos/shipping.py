@@ -31,7 +31,9 @@ def export_run(
         **options: Arguments of `tflite.export` that are to be others.
     """
     from keras_inception import tflite
+    from keras_inception.tflite.exporting import check_place
 
+    check_place(folder, options.get("overwrite", False))
     defaults: dict[str, Any] = {
         "calibration": run.batches("train", count=CALIBRATION_IMAGES),
         "class_names": run.class_names,
@@ -65,7 +67,9 @@ def export_model(
         **options: Further arguments of `tflite.export`.
     """
     from keras_inception import tflite
+    from keras_inception.tflite.exporting import check_place
 
+    check_place(folder, options.get("overwrite", False))
     classes = {"class_names": model.class_names, "thresholds": model.thresholds}
     network = model.keras_model("An export")
     told: dict[str, Any] = {
