@@ -35,17 +35,22 @@ def remove_half_written(*folders: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, what: str) -> Iterator[None]:
+def alone(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Sees to it that one process at a time works in a folder; the system's lock ends with the process.
 
+    Args:
+        folder: the folder.
+        what: what goes on in it.
+        wait: let another one finish first.
+
     Raises:
-        ValueError: where another one does.
+        ValueError: where another one does, and is not waited for.
     """
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         if fcntl and descriptor is not None:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise ValueError(f"{what} goes on in one place at a time. Received: {folder}, in use") from None
             except OSError:  # some network file systems lock no folders

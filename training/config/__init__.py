@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from keras_inception import get_entry
 
 from ..files import parse_json
-from .rules import POSITIVE, SEED, Range, check, joined_sources
+from .places import full_path, full_source
+from .rules import POSITIVE, SEED, Range, check
 from .text import dataclass_from
 
 OptionValue = bool | int | float | str
@@ -100,6 +101,9 @@ class PipelineConfig:
     """Training refuses data of which a larger share cannot be decoded; a smaller one is set aside and named."""
     cache_mb: Annotated[int, Range(0)] = 1024
     """Decoded images are kept in memory up to this many megabytes a split; 0 decodes anew in every epoch."""
+    cache_dir: str = ""
+    """Folder in which decoded images are kept on disk instead, however many, for all runs on them; it may be removed
+    between runs. Empty: none."""
     shuffle_buffer: Annotated[int, Range(1)] = 10_000
     """Images that a streamed source (tfds, tfrecord) shuffles among; files and arrays are always shuffled as a
     whole, and so is a stream of no more images than this."""
@@ -288,22 +292,9 @@ class TrainConfig:
         Raises:
             ValueError: where no network has the name, and its size is asked for.
         """
-
-        def absolute(specification: str) -> str:
-            return ",".join(map(absolute_one, joined_sources(specification)))
-
-        def absolute_one(source: str) -> str:
-            kind, _, place = source.partition(":")
-            name = {"tfds": prepared_tfds, "hf": saved_hf}.get(kind)
-            if not place or (name is not None and name(place) is None):
-                return source
-            path = Path(place).expanduser()
-            # A table's images lie beside it, wherever a link of that name leads.
-            return f"{kind}:{path.parent.resolve() / path.name if kind == 'csv' else path.resolve()}"
-
         model = self.model
         if Path(model.weights).expanduser().is_file():  # a folder of the name of a weight set is none
-            model = dataclasses.replace(model, weights=str(Path(model.weights).expanduser().resolve()))
+            model = dataclasses.replace(model, weights=full_path(model.weights))
         if not model.image_size:
             model = dataclasses.replace(model, image_size=get_entry(model.name).input_size)
         if self.quantize:
@@ -312,13 +303,16 @@ class TrainConfig:
         if self.quantize and objective.teacher_weight:
             objective = dataclasses.replace(objective, teacher=objective.teacher or model.weights)
         teachers = [
-            str(Path(name).expanduser().resolve()) if Path(name).expanduser().exists() else name
-            for name in teachers_of(objective.teacher)
+            full_path(name) if Path(name).expanduser().exists() else name for name in teachers_of(objective.teacher)
         ]
-        cache = str(Path(objective.teacher_cache).expanduser().resolve()) if objective.teacher_cache else ""
-        objective = dataclasses.replace(objective, teacher=",".join(teachers), teacher_cache=cache)
+        cache = full_path(objective.teacher_cache)
         return dataclasses.replace(
-            self, data=absolute(self.data), test_data=absolute(self.test_data), model=model, objective=objective
+            self,
+            data=full_source(self.data),
+            test_data=full_source(self.test_data),
+            model=model,
+            pipeline=dataclasses.replace(self.pipeline, cache_dir=full_path(self.pipeline.cache_dir)),
+            objective=dataclasses.replace(objective, teacher=",".join(teachers), teacher_cache=cache),
         )
 
 
@@ -334,16 +328,3 @@ def _of_run(model: ModelConfig) -> ModelConfig:
 def teachers_of(specification: str) -> list[str]:
     """The teachers that `objective.teacher` names."""
     return [name.strip() for name in specification.split(",") if name.strip()]
-
-
-def prepared_tfds(place: str) -> Path | None:
-    """The folder where a TFDS data set lies prepared; None for a name, though any other folder may be called so."""
-    folder = Path(place).expanduser()
-    return folder if (folder / "dataset_info.json").is_file() else None
-
-
-def saved_hf(place: str) -> Path | None:
-    """The folder where a data set of Hugging Face lies; None for a name, though any other folder may be called so."""
-    folder = Path(place).expanduser()
-    is_saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
-    return folder if is_saved or place.startswith(("/", "~", "./", "../")) or folder.is_absolute() else None

@@ -76,6 +76,11 @@ def check(config: Any) -> None:
             "objective.teacher_cache and pipeline.service exclude each other: its batches come in any order. "
             f"Received: {config.pipeline.service!r}"
         )
+    if config.pipeline.cache_dir and config.pipeline.service:
+        raise ValueError(
+            "pipeline.cache_dir and pipeline.service exclude each other: its workers read the files themselves. "
+            f"Received: {config.pipeline.service!r}"
+        )
     if config.model.channels not in (1, 3):
         raise ValueError(f"model.channels must be 1 or 3. Received: {config.model.channels}")
     for name in ("saturation", "hue", "randaugment"):

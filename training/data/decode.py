@@ -15,7 +15,8 @@ Window = Callable[[tf.Tensor], tf.Tensor]
 """Chooses a part of a picture: from its height and width, int32 [2], to top, left, height and width, int32 [4]."""
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".avif"}
-_JPEG_REDUCTIONS = (1, 2, 4, 8)
+_JPEG_REDUCTIONS = (2, 4, 8)
+_NEIGHBOURS = 2  # columns beside a part, of which the decoder makes the colours at its edge as in the whole picture
 
 
 def is_image_name(path: Path) -> bool:
@@ -77,26 +78,31 @@ def _is_jpeg_for(content: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size: int) -> tf.Tensor:
-    """Decodes a part of a picture turned upright. Of a JPEG that is all that is decoded.
+    """Decodes a part of a picture turned upright. Of a JPEG that is all that is decoded, to the same pixels.
 
-    A JPEG's part of at least twice, four or eight times `size` comes out reduced by that factor: the decoder does it
-    among the frequencies, which costs little and blurs no more than the resize that follows.
+    But a JPEG's part of at least twice, four or eight times `size` comes out reduced by that factor: the decoder does
+    it among the frequencies, which costs little and blurs no more than the resize that follows.
     """
 
     def jpeg(kind: tf.Tensor | None = None) -> tf.Tensor:
-        shape = tf.io.extract_jpeg_shape(content)[:2]
+        stored = tf.io.extract_jpeg_shape(content)[:2]
         if kind is None:
-            part = window(shape)
+            part = window(stored)
         else:
-            shape = upright_shape(shape, kind)
+            shape = upright_shape(stored, kind)
             part = as_stored(window(shape), shape, kind)
         times = tf.reduce_min(part[2:]) // size
         branch = tf.cast(times >= 2, tf.int32) + tf.cast(times >= 4, tf.int32) + tf.cast(times >= 8, tf.int32)
 
+        def as_it_is() -> tf.Tensor:
+            top, left, height, width = tf.unstack(part)
+            more = tf.minimum(width + _NEIGHBOURS, stored[1] - left)
+            return tf.io.decode_and_crop_jpeg(content, [top, left, height, more], channels=channels)[:, :width]
+
         def reduced_by(factor: int) -> Callable[[], tf.Tensor]:
             return lambda: tf.io.decode_and_crop_jpeg(content, part // factor, channels=channels, ratio=factor)
 
-        image = tf.switch_case(branch, [reduced_by(factor) for factor in _JPEG_REDUCTIONS])
+        image = tf.switch_case(branch, [as_it_is, *(reduced_by(factor) for factor in _JPEG_REDUCTIONS)])
         return image if kind is None else upright(image, kind)
 
     def with_exif() -> tf.Tensor:

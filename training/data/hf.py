@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..config import TrainConfig, saved_hf
+from ..config import TrainConfig
+from ..config.places import saved_hf
 from .images import EncodedImages, Parts, some
 from .listing import part_named, undecodable
 

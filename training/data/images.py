@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from .decode import BadFile, Window, cut, decode_bytes, decode_bytes_window
+from .mapped import MappedFile
 from .order import Order, indexed_batches, streamed_batches
 
 
@@ -62,17 +63,25 @@ class _Indexed:
     """Images whose handle is their index."""
 
     labels: np.ndarray
+    file: MappedFile | None = None
+    """Where the pixels are a file's, which is forgotten from time to time."""
 
     def elements(self) -> tf.data.Dataset:
-        return tf.data.Dataset.range(len(self.labels)).map(lambda index: (index, index))
+        indices = tf.data.Dataset.range(len(self.labels))
+        if self.file is not None:
+            indices = indices.batch(_AT_ONCE).map(self.file.forget).unbatch()
+        return indices.map(lambda index: (index, index))
 
     def batches(self, order: Order) -> tf.data.Dataset:
-        return indexed_batches(order, len(self.labels)).map(lambda step, indices: (step, indices, indices))
+        batches = indexed_batches(order, len(self.labels))
+        if self.file is not None:
+            batches = batches.map(lambda step, indices: (self.file.forget(step), indices))
+        return batches.map(lambda step, indices: (step, indices, indices))
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayImages(_Indexed):
-    """Images of one size in memory: uint8 [n, height, width, channels]."""
+    """Images of one size in memory or in a mapped file: uint8 [n, height, width, channels]."""
 
     pixels: np.ndarray
     labels: np.ndarray
@@ -80,6 +89,7 @@ class ArrayImages(_Indexed):
     weights: np.ndarray | None = None
     is_prepared: bool = False
     """Whether the pixels are what evaluation makes of pictures, so that nothing is left to do."""
+    file: MappedFile | None = None
 
     def content(self) -> str:
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
@@ -105,7 +115,7 @@ class ArrayImages(_Indexed):
 
 @dataclass(frozen=True, eq=False)
 class PictureImages(_Indexed):
-    """Decoded images of any size in memory, one after the other in `values`, uint8."""
+    """Decoded images of any size in memory or in a mapped file, one after the other in `values`, uint8."""
 
     values: np.ndarray
     starts: np.ndarray
@@ -113,6 +123,7 @@ class PictureImages(_Indexed):
     labels: np.ndarray
     names: list[str]
     weights: np.ndarray | None = None
+    file: MappedFile | None = None
 
     def content(self) -> str:
         return ""
@@ -136,7 +147,7 @@ class PictureImages(_Indexed):
         return tf.reshape(rows, [height, shape[1], shape[2]])[:, left : left + width]
 
     def subset(self, indices: np.ndarray) -> "PictureImages":
-        return PictureImages(self.values, self.starts[indices], self.shapes[indices], *_of(self, indices))
+        return PictureImages(self.values, self.starts[indices], self.shapes[indices], *_of(self, indices), self.file)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,6 +253,10 @@ class StreamImages:
     def batches(self, order: Order) -> tf.data.Dataset:
         return streamed_batches(order, len(self.labels), self.shuffle_buffer, self._stream)
 
+    def encoded(self, handle: tf.Tensor) -> tf.Tensor:
+        """The file of a handle, as it is."""
+        return handle
+
     def decode(self, handle: tf.Tensor) -> tf.Tensor:
         return decode_bytes(handle, self.channels)
 
@@ -267,6 +282,7 @@ def _of(images: Any, indices: np.ndarray) -> tuple[np.ndarray, list[str], np.nda
     return images.labels[indices], [images.names[i] for i in indices], weights
 
 
+_AT_ONCE = 64  # images, after which a mapped file is forgotten
 _ALIGNMENT = 64  # bytes; TensorFlow's operations end the process where a tensor begins elsewhere
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..config import TrainConfig, prepared_tfds
+from ..config import TrainConfig
+from ..config.places import prepared_tfds
 from ..files import write_atomically
 from .images import Parts, StreamImages, some
 

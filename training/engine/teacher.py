@@ -121,6 +121,7 @@ class Teacher:
         """Names what the answers follow from: the teachers, the images, and all that decides on their pixels."""
         pipeline = asdict(self.config.pipeline)
         del pipeline["threads"]  # change no image
+        pipeline["cache_dir"] = bool(pipeline["cache_dir"])  # nor does it matter where that is
         facts = {
             "teachers": [network.digest for network in self.networks],
             "images": splits.describe("train"),

@@ -1,6 +1,7 @@
 """How an image is prepared without chance: evaluation's batches, and the cache of decoded images."""
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,7 @@ from ..config import TrainConfig
 from ..data.decode import aside
 from ..data.images import AnyImages, ArrayImages, PictureImages, empty_pixels
 from ..data.shards import damage_told
+from .disk import kept_on_disk
 
 _LONGEST = 4  # times as long as it is high may a picture be; of a longer one, only what evaluation shows is resized
 _SAMPLE = 64  # pictures whose mean size tells whether all of them may be kept in memory
@@ -30,29 +32,40 @@ def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int |
 
 @damage_told()
 def cached(images: AnyImages, config: TrainConfig, *, whole: bool = False) -> AnyImages:
-    """Decodes all images once where they fit into `pipeline.cache_mb`, else returns them as they are.
+    """Decodes all images once: into `pipeline.cache_dir`, or into memory where they fit into `pipeline.cache_mb`.
 
     Args:
         images: the images.
         config: the run's configuration.
         whole: keep whole pictures, for random crops, instead of what evaluation makes of them.
+
+    Returns:
+        The decoded images; those given where nothing is to be kept, or nothing decoded.
     """
-    if is_prepared(images, config):
+    if is_prepared(images, config) or (isinstance(images, ArrayImages | PictureImages) and whole):
         return images
+    if config.pipeline.cache_dir:
+        return kept_on_disk(images, config, whole, lambda: (_pictures if whole else _squares)(images, config))
     budget = config.pipeline.cache_mb * 2**20
-    if isinstance(images, ArrayImages | PictureImages) and whole:
-        return images
     size, channels = config.model.image_size, config.model.channels
     if whole:
         return _cached_pictures(images, config, budget)
     if len(images.labels) * size * size * channels > budget:
         return images
     pixels = empty_pixels((len(images.labels), size, size, channels))
-    place = 0
-    for batch, _ in evaluation_batches(images, config, 256).as_numpy_iterator():
-        pixels[place : place + len(batch)] = batch
-        place += len(batch)
+    for place, picture in enumerate(_squares(images, config)):
+        pixels[place] = picture
     return ArrayImages(pixels, images.labels, images.names, images.weights, is_prepared=True)
+
+
+def _pictures(images: AnyImages, config: TrainConfig) -> Iterator[np.ndarray]:
+    decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=_parallel(config))
+    yield from _finish(decoded, config).as_numpy_iterator()
+
+
+def _squares(images: AnyImages, config: TrainConfig) -> Iterator[np.ndarray]:
+    for batch, _ in evaluation_batches(images, config, 256).as_numpy_iterator():
+        yield from batch.astype(np.uint8)
 
 
 def is_prepared(images: AnyImages, config: TrainConfig) -> bool:
@@ -135,8 +148,7 @@ def _cached_pictures(images: AnyImages, config: TrainConfig, budget: int) -> Any
     shapes: list[tuple[int, ...]] = []
     if not budget:
         return images
-    decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=_parallel(config))
-    for picture in _finish(decoded, config).as_numpy_iterator():
+    for picture in _pictures(images, config):
         shapes.append(picture.shape)
         start, total = total, total + picture.size
         expected = total / len(shapes) * count if len(shapes) >= min(_SAMPLE, count) else total
