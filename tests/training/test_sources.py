@@ -17,6 +17,7 @@ from training_helpers import tiny_config, with_pipeline
 from keras_inception.cli import main
 from keras_inception.training import pack, train, write_arrays, write_frame
 from keras_inception.training.config import AugmentConfig
+from keras_inception.training.data import packing, shards
 from keras_inception.training.data.sources import open_splits
 from keras_inception.training.pipeline.preparing import cached, evaluation_batches
 from keras_inception.training.pipeline.training import names_of_step, training_batches
@@ -117,6 +118,33 @@ def test_every_source_gives_the_same_batches_bit_for_bit(places, from_folder, so
     for batch, expected in zip(found, from_folder, strict=True):
         for values, others in zip(batch, expected, strict=True):
             np.testing.assert_array_equal(values, others)
+
+
+def test_one_shard_is_read_by_several_readers_in_order(places, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SEGMENT", 5)
+    monkeypatch.setattr(packing, "SEGMENT", 5)
+    index = pack(places["folder"], tmp_path / "packed")
+    assert len(index["shards"]["train-00000.tfrecord"]["starts"]) == 5
+
+    def read(seed=None):
+        stream = open_splits(config_for(f"tfrecord:{tmp_path / 'packed'}")).train.open_stream(seed)
+        return list(stream.as_numpy_iterator())
+
+    parted, shuffled = read(), read([3, 4])
+    records = tf.data.TFRecordDataset(str(tmp_path / "packed" / "train-00000.tfrecord")).as_numpy_iterator()
+    whole = [tf.train.Example.FromString(record).features.feature["image/encoded"] for record in records]
+    assert parted == [(i, feature.bytes_list.value[0]) for i, feature in enumerate(whole)]
+    path = tmp_path / "packed" / "index.json"
+    facts = json.loads(path.read_text())
+    for starts in ([0, 7, 7, 8, 9], [1, 7, 8, 9, 10], [0, 7, 8, 9, 10**9], [0, 7]):
+        facts["shards"]["train-00000.tfrecord"]["starts"] = starts
+        path.write_text(json.dumps(facts))
+        with pytest.raises(ValueError, match="index.json must"):
+            read()
+    for shard in facts["shards"].values():  # as older versions packed
+        del shard["starts"]
+    path.write_text(json.dumps(facts))
+    assert read() == parted and read([3, 4]) == shuffled
 
 
 @pytest.mark.parametrize("source", ["csv", "frame", "tfrecord"])

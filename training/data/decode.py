@@ -91,28 +91,33 @@ def decode_bytes_window(content: tf.Tensor, channels: int, window: Window, size:
         else:
             shape = upright_shape(stored, kind)
             part = as_stored(window(shape), shape, kind)
-        times = tf.reduce_min(part[2:]) // size
-        branch = tf.cast(times >= 2, tf.int32) + tf.cast(times >= 4, tf.int32) + tf.cast(times >= 8, tf.int32)
 
         def as_it_is() -> tf.Tensor:
-            top, left, height, width = tf.unstack(part)
-            more = tf.minimum(width + _NEIGHBOURS, stored[1] - left)
-            return tf.io.decode_and_crop_jpeg(content, [top, left, height, more], channels=channels)[:, :width]
+            more = tf.minimum(part[3] + _NEIGHBOURS, stored[1] - part[1])
+            wider = tf.concat([part[:3], more[None]], axis=0)
+            return tf.io.decode_and_crop_jpeg(content, wider, channels=channels)[:, : part[3]]
+
+        def reduced() -> tf.Tensor:
+            times = tf.reduce_min(part[2:]) // size
+            branch = tf.cast(times >= 4, tf.int32) + tf.cast(times >= 8, tf.int32)
+            return tf.switch_case(branch, [reduced_by(factor) for factor in _JPEG_REDUCTIONS])
 
         def reduced_by(factor: int) -> Callable[[], tf.Tensor]:
             return lambda: tf.io.decode_and_crop_jpeg(content, part // factor, channels=channels, ratio=factor)
 
-        image = tf.switch_case(branch, [as_it_is, *(reduced_by(factor) for factor in _JPEG_REDUCTIONS)])
+        is_large = tf.reduce_min(part[2:]) >= _JPEG_REDUCTIONS[0] * size
+        image = tf.cond(is_large, lambda: aside(reduced), as_it_is)
         return image if kind is None else upright(image, kind)
 
-    def with_exif() -> tf.Tensor:
-        return aside(lambda: jpeg(orientation(content)))
-
     def other() -> tf.Tensor:
-        return cut(decode_bytes(content, channels), window)
+        return tf.cond(
+            _is_jpeg_for(content, channels),
+            lambda: jpeg(orientation(content)),
+            lambda: cut(decode_bytes(content, channels), window),
+        )
 
-    is_jpeg, may_turn = _is_jpeg_for(content, channels), has_exif(content)
-    image = tf.switch_case(tf.where(is_jpeg, tf.where(may_turn, 2, 1), 0), [other, jpeg, with_exif])
+    is_plain = tf.logical_and(_is_jpeg_for(content, channels), tf.logical_not(has_exif(content)))
+    image = tf.cond(is_plain, jpeg, lambda: aside(other))
     image.set_shape([None, None, channels])
     return image
 

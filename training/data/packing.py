@@ -16,11 +16,12 @@ from ..config import ModelConfig, PipelineConfig, TrainConfig
 from ..files import sha256
 from .images import AnyImages, ArrayImages, EncodedImages, FileImages, Parts, PictureImages, StreamImages
 from .several import BAR, class_counts
-from .shards import EXAMPLES, FORMAT, INDEX, SEVERAL
+from .shards import EXAMPLES, FORMAT, INDEX, SEGMENT, SEVERAL
 from .sources import open_parts
 
 Progress = Callable[[int, int], object]
 
+_FRAME = 16  # bytes of a record beside its content: its length and two checksums
 _COLUMNS = ("part", "shard", "name", "label", "weight")
 
 
@@ -94,18 +95,20 @@ def _write(
         rows = csv.writer(file)
         rows.writerow(_COLUMNS)
         for part, images in present.items():
-            names, shard, number, written = _short_names(images), "", 0, shard_bytes
+            names, shard, number, written, place = _short_names(images), "", 0, shard_bytes, 0
             with ExitStack() as stack:
                 for i, content in _encoded(images, shuffle_seed if part == "train" else None):
                     if written >= shard_bytes:
                         stack.close()
                         shard, number, written = f"{part}-{number:05}.tfrecord", number + 1, 0
-                        shards[shard] = {"examples": 0}
+                        shards[shard], place = {"examples": 0, "starts": []}, 0
                         writer = stack.enter_context(tf.io.TFRecordWriter(str(folder / shard)))
                     labels = np.flatnonzero(images.labels[i]) if images.labels.ndim == 2 else images.labels[i : i + 1]
                     record = _example(content, labels.tolist(), names[i])
+                    if shards[shard]["examples"] % SEGMENT == 0:
+                        shards[shard]["starts"].append(place)
                     writer.write(record)
-                    written += len(record)
+                    written, place = written + len(record), place + len(record) + _FRAME
                     shards[shard]["examples"] += 1
                     weight = 1.0 if images.weights is None else images.weights[i]
                     rows.writerow([part, shard, names[i], BAR.join(map(str, labels)), weight])

@@ -24,6 +24,9 @@ from .several import BAR, class_counts
 INDEX, EXAMPLES = "index.json", "examples.csv"
 SEVERAL = "several_labels"  # in index.json: images may have several labels, whose numbers have bars between
 FORMAT = 1
+SEGMENT = 64  # records that one reader takes at a time; index.json has where they begin
+_READERS = 4
+_BUFFER = 2**20  # bytes
 
 
 def open_shards(place: str, config: TrainConfig) -> Parts:
@@ -58,7 +61,7 @@ def open_shards(place: str, config: TrainConfig) -> Parts:
         weights = np.array([row[4] for row in of_part], np.float32) if index["weighted"] else None
         shards = list(dict.fromkeys(row[1] for row in of_part))
         in_shard = Counter(row[1] for row in of_part)
-        stream = _stream([str(folder / name) for name in shards], [in_shard[name] for name in shards])
+        stream = _stream(folder, {name: in_shard[name] for name in shards}, index)
         buffer, channels = config.pipeline.shuffle_buffer, config.model.channels
         places = np.arange(len(labels))
         digest = hashlib.sha256("".join(index["shards"][name]["sha256"] for name in shards).encode()).hexdigest()
@@ -105,7 +108,12 @@ def read_index(folder: Path) -> dict[str, Any]:
 def _check(index: dict[str, Any]) -> None:
     """Raises one of several errors unless an index holds what is read of it."""
     numbers = [count for shard in index["shards"].values() for count in (shard["bytes"], shard["examples"])]
+    numbers += [start for shard in index["shards"].values() for start in shard.get("starts", [])]
     numbers += [count for counts in index["images"].values() for count in counts.values()]
+    for shard in index["shards"].values():
+        starts = shard.get("starts", [0])
+        if starts[:1] != [0] or starts != sorted(set(starts)) or starts[-1] >= shard["bytes"]:
+            raise ValueError
     texts = [*index["class_names"], index["examples_sha256"], *(shard["sha256"] for shard in index["shards"].values())]
     if not all(type(number) is int for number in numbers) or not all(isinstance(text, str) for text in texts):
         raise TypeError
@@ -136,21 +144,49 @@ def damaged_shards(folder: Path) -> list[str]:
     ]
 
 
-def _stream(paths: list[str], counts: list[int]) -> Callable[[Any], Any]:
-    starts = np.cumsum([0, *counts[:-1]]).astype(np.int64)
+def _stream(folder: Path, counts: dict[str, int], index: dict[str, Any]) -> Callable[[Any], Any]:
+    """Opens the records of shards: several readers take a segment each, and give their records in order."""
+    segments: list[tuple[str, int, int, int]] = []  # file, byte, records, position of the first of them
+    ends, position = [0], 0
+    is_parted = all("starts" in index["shards"][name] for name in counts)  # not so where an older version packed
+    size = SEGMENT if is_parted else max(counts.values())
+    for name, count in counts.items():
+        starts = index["shards"][name]["starts"] if is_parted else [0]
+        if len(starts) != -(-count // size) and is_parted:
+            raise ValueError(f"{INDEX} must have a start for every {SEGMENT} records. Received: {folder / name}")
+        for i, start in enumerate(starts):
+            segments.append((str(folder / name), start, min(size, count - i * size), position + i * size))
+        position += count
+        ends.append(len(segments))
+    files, *numbers = zip(*segments, strict=True)
+    places, edges = np.array(numbers, np.int64).T, np.array(ends, np.int64)
     shape = {"image/encoded": tf.io.FixedLenFeature((), tf.string)}
+    readers = _READERS if is_parted else 1
+
+    def records(segment: tf.Tensor) -> tf.data.Dataset:
+        start, count, first = tf.unstack(tf.gather(places, segment))
+        source = tf.raw_ops.TFRecordDatasetV2(
+            filenames=tf.gather(files, segment)[None],
+            compression_type="",
+            buffer_size=_BUFFER,
+            byte_offsets=start[None],
+        )
+        read = tf.data.experimental.from_variant(source, tf.TensorSpec((), tf.string))
+        # Counts them too: TensorFlow 2.21 crashes where it optimises a `take` of such a data set.
+        return tf.data.Dataset.zip(tf.data.Dataset.range(first, first + count), read)
+
+    def content(place: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return place, tf.io.parse_single_example(record, shape)["image/encoded"]
 
     def open_stream(seed: Any) -> tf.data.Dataset:
-        def records(shard: tf.Tensor) -> tf.data.Dataset:
-            numbered = tf.data.TFRecordDataset(tf.gather(paths, shard)).enumerate(tf.gather(starts, shard))
-            return numbered.map(
-                lambda place, record: (place, tf.io.parse_single_example(record, shape)["image/encoded"])
-            )
-
-        shards = tf.data.Dataset.range(len(paths))
+        shards = tf.data.Dataset.range(len(counts))
         if seed is not None:
-            order = tf.random.experimental.stateless_shuffle(tf.range(len(paths), dtype=tf.int64), seed)
+            order = tf.random.experimental.stateless_shuffle(tf.range(len(counts), dtype=tf.int64), seed)
             shards = tf.data.Dataset.from_tensor_slices(order)
-        return shards.flat_map(records)
+        of_shards = shards.flat_map(lambda i: tf.data.Dataset.range(tf.gather(edges, i), tf.gather(edges, i + 1)))
+        read = of_shards.interleave(
+            records, cycle_length=readers, block_length=size, num_parallel_calls=readers, deterministic=True
+        )
+        return read.map(content, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     return open_stream

@@ -43,15 +43,15 @@ def crop_window(shape: tf.Tensor, draws: tf.Tensor, settings: AugmentConfig) -> 
     image's, its aspect ratio between 1 / `max_aspect` and `max_aspect`, here evenly in its logarithm. Areas that do not
     fit into the image at that ratio are never drawn, so no draw is repeated.
     """
-    area, aspect, top, left = tf.unstack(draws[:4])
-    height, width = tf.unstack(tf.cast(shape, tf.float32))
-    aspect = tf.exp((2 * aspect - 1) * math.log(settings.max_aspect))
-    largest = tf.minimum(height * width, tf.minimum(width * width / aspect, height * height * aspect))
-    smallest = tf.minimum(settings.min_area * height * width, largest)
-    area = smallest + area * (largest - smallest)
-    whole = tf.stack([height, width])
-    size = tf.clip_by_value(tf.round(tf.sqrt(tf.stack([area / aspect, area * aspect]))), 1.0, whole)
-    begin = tf.floor(tf.stack([top, left]) * (whole - size + 1))
+    # Of small tensors each operation costs the same, so there are few of them, on pairs of height and width.
+    share, aspect = draws[0], tf.exp((2 * draws[1] - 1) * math.log(settings.max_aspect))
+    whole = tf.cast(shape, tf.float32)
+    narrowness = tf.stack([1 / aspect, aspect])  # a side squared is the area times this
+    largest = tf.reduce_min(whole * whole / narrowness)
+    smallest = tf.minimum(settings.min_area * tf.reduce_prod(whole), largest)
+    area = smallest + share * (largest - smallest)
+    size = tf.clip_by_value(tf.round(tf.sqrt(area * narrowness)), 1.0, whole)
+    begin = tf.floor(draws[2:4] * (whole - size + 1))
     return tf.cast(tf.concat([begin, size], axis=0), tf.int32)
 
 

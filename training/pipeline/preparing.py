@@ -176,6 +176,8 @@ def _parallel(config: TrainConfig) -> int:
 def _finish(batches: tf.data.Dataset, config: TrainConfig) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
+    # Images are prepared side by side; to divide one's operations among threads as well costs more than they take.
+    options.threading.max_intra_op_parallelism = 1
     if config.pipeline.threads:
         options.threading.private_threadpool_size = config.pipeline.threads
     return batches.with_options(options).prefetch(2)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
+from ..data.decode import aside
 from ..data.images import AnyImages, EncodedImages, StreamImages
 from ..data.order import Order, shuffled, stateless_seed, uniforms
 from .augment import crop_window, draws_needed, randaugment_draws, varies_batches, vary
@@ -129,7 +130,8 @@ def _resize_part(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     size, channels, interpolation = config.model.image_size, config.model.channels, config.pipeline.interpolation
 
     def plain() -> tf.Tensor:
-        values = tf.cast(tf.image.resize(image, (size, size), interpolation), tf.float32)
+        # Cast before: TensorFlow resizes three channels of float32 twice as fast as those of uint8, to the same bits.
+        values = tf.cast(tf.image.resize(tf.cast(image, tf.float32), (size, size), interpolation), tf.float32)
         if interpolation == "bicubic":  # overshoots
             values = tf.clip_by_value(values, 0.0, 255.0)
         return tf.cast(values + 0.5, tf.uint8)
@@ -137,7 +139,7 @@ def _resize_part(image: tf.Tensor, config: TrainConfig) -> tf.Tensor:
     def filtered() -> tf.Tensor:
         return _to_pixels(tf.image.resize(image, (size, size), interpolation, antialias=True), size, channels)
 
-    resized = tf.cond(tf.reduce_max(tf.shape(image)[:2]) < 2 * size, plain, filtered)
+    resized = tf.cond(tf.reduce_max(tf.shape(image)[:2]) < 2 * size, plain, lambda: aside(filtered))
     return tf.ensure_shape(resized, (size, size, channels))
 
 
