@@ -46,6 +46,13 @@ def _images(name, count=2):
     return np.random.default_rng(0).uniform(-1, 1, (count, *_shape(name))).astype("float32")
 
 
+def sorted_out(slow):
+    """Networks for a test that needs the weights of each: some are left to the slow tests, the large ones to proofs."""
+    marks = dict.fromkeys(slow, pytest.mark.slow) | dict.fromkeys(LARGE, pytest.mark.proof)
+    names = [pytest.param(name, marks=marks.get(name, [])) for name in NETWORKS]
+    return pytest.mark.parametrize("network", names, indirect=True)
+
+
 @pytest.fixture(scope="module", params=LARGE_ARE_PROOFS)
 def network(request):
     """A small network that gives logits, built once for the tests that change nothing in it."""
@@ -87,6 +94,7 @@ def test_the_same_names_whatever_was_built_before(network):
     assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]
 
 
+@sorted_out(slow=("inception_v2", "inception_resnet_v1", "resnext50", "mobilenet_v1"))  # layers as in the others
 def test_saved_and_loaded_without_custom_objects(network, tmp_path):
     name, model = network
     model.save(tmp_path / "model.keras")
@@ -112,6 +120,7 @@ def test_the_feature_pyramid_has_a_level_a_stride(network):
     )
 
 
+@sorted_out(slow=("resnext50", "shufflenet"))  # grouped convolutions without a graph around them are slow
 def test_a_gradient_reaches_every_trainable_variable(network):
     import tensorflow as tf
 
@@ -132,7 +141,7 @@ def test_a_gradient_reaches_every_trainable_variable(network):
 
 
 STEP_MARKS = dict.fromkeys([*LARGE, "inception_resnet_v1"], pytest.mark.proof) | dict.fromkeys(
-    ["resnext50", "shufflenet"], pytest.mark.slow
+    ["resnext50", "shufflenet", "inception_v2", "mobilenet_v1"], pytest.mark.slow
 )
 
 
@@ -152,6 +161,7 @@ def test_a_training_step_in_mixed_precision(name, policy):
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
 
 
+@sorted_out(slow=("inception_v2", "inception_v3", "mobilenet_v1"))  # preprocessed as others are
 def test_preprocessing_inside_is_preprocessing_outside(network):
     name, plain = network
     whole = _small(name, classifier_activation=None, include_preprocessing=True)

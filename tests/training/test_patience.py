@@ -6,7 +6,7 @@ import re
 import types
 
 import pytest
-from killed_training import config
+from killed_training import config, tiny_registered
 from repeats import REPEATS
 from resumed_runs import assert_same, assert_same_state, history, train_and_kill
 from rich.console import Console
@@ -81,12 +81,21 @@ def killed_in(monkeypatch, callback, hook, at):
     monkeypatch.setattr(callback, hook, hook_or_die)
 
 
-def test_a_killed_run_has_the_best_and_the_last_epoch_of_an_undisturbed_one(tmp_path, monkeypatch):
-    """Killed within an epoch, then after the state of the last one was saved and before the files made from it."""
-    early, console = config(epochs=6, patience=2, min_delta=9.0), Console(file=io.StringIO(), width=500)
-    whole = train(early, tmp_path / "whole", console=console).folder
+ENDS_EARLY = {"epochs": 6, "patience": 2, "min_delta": 9.0}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that ends early, undisturbed, and the last line that it said."""
+    console = Console(file=io.StringIO(), width=500)
+    with tiny_registered():
+        run = train(config(**ENDS_EARLY), tmp_path_factory.mktemp("early") / "whole", console=console)
+    return run.folder, console.file.getvalue().splitlines()[-1]
+
+
+def test_a_run_that_ends_early_says_why(whole):
+    whole, said = whole
     metrics = json.loads((whole / "metrics.json").read_text())
-    said = console.file.getvalue().splitlines()[-1]
     assert said == f"ended after epoch 3 of 6: {metrics['ended_early']}"
     assert re.fullmatch(
         r"validation cross-entropy no better than \d\.\d{4} by more than 9 for 2 epochs \(patience\)",
@@ -97,6 +106,13 @@ def test_a_killed_run_has_the_best_and_the_last_epoch_of_an_undisturbed_one(tmp_
     with pytest.raises(ValueError, match=r"A run to resume must be unfinished. Received: .*whole, which is complete"):
         resume(whole)
 
+
+@pytest.mark.slow
+def test_a_killed_run_has_the_best_and_the_last_epoch_of_an_undisturbed_one(whole, tmp_path, monkeypatch):
+    """Killed within an epoch, then after the state of the last one was saved and before the files made from it."""
+    whole, _ = whole
+    early, console = config(**ENDS_EARLY), Console(file=io.StringIO(), width=500)
+    metrics = json.loads((whole / "metrics.json").read_text())
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         killed_in(patched, SaveState, "on_train_batch_end", at=7)
         train(early, tmp_path / "killed", console=console)
