@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1d2733", "#6b7785", "#e3e8ee"
@@ -65,9 +66,11 @@ def as_text() -> Iterator[None]:
         yield
 
 
-def svg(figure: Any) -> str:
-    """Draws a matplotlib figure as an SVG element that stands in a page."""
+def svg(figure: Figure) -> str:
+    """Draws a matplotlib figure as an SVG element that stands in a page, on whatever ground that has."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # `savefig` gives the same, and draws it twice
     text = buffer.getvalue()
     return text[text.index("<svg") :]  # HTML takes the element without the XML prologue
