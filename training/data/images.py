@@ -64,19 +64,13 @@ class _Indexed:
 
     labels: np.ndarray
     file: MappedFile | None = None
-    """Where the pixels are a file's, which is forgotten from time to time."""
+    """Where the pixels are a file's: pipelines forget it after each batch."""
 
     def elements(self) -> tf.data.Dataset:
-        indices = tf.data.Dataset.range(len(self.labels))
-        if self.file is not None:
-            indices = indices.batch(_AT_ONCE).map(self.file.forget).unbatch()
-        return indices.map(lambda index: (index, index))
+        return tf.data.Dataset.range(len(self.labels)).map(lambda index: (index, index))
 
     def batches(self, order: Order) -> tf.data.Dataset:
-        batches = indexed_batches(order, len(self.labels))
-        if self.file is not None:
-            batches = batches.map(lambda step, indices: (self.file.forget(step), indices))
-        return batches.map(lambda step, indices: (step, indices, indices))
+        return indexed_batches(order, len(self.labels)).map(lambda step, indices: (step, indices, indices))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +96,8 @@ class ArrayImages(_Indexed):
         return _host_tensor(self.pixels)
 
     def decode(self, handle: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self.tensor, handle)
+        pixels = self.tensor if self.file is None else tf.reshape(self.file.tensor(), self.pixels.shape)
+        return tf.gather(pixels, handle)
 
     def decode_window(self, handle: tf.Tensor, window: Window, size: int) -> tf.Tensor:  # noqa: ARG002
         return cut(self.decode(handle), window)
@@ -133,13 +128,17 @@ class PictureImages(_Indexed):
         """Values, starts and shapes as tensors, made once and outside of any graph."""
         return _host_tensor(self.values), _host_tensor(self.starts), _host_tensor(self.shapes)
 
-    def decode(self, handle: tf.Tensor) -> tf.Tensor:
+    def _parts(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         values, starts, shapes = self.tensors
+        return values if self.file is None else self.file.tensor(), starts, shapes
+
+    def decode(self, handle: tf.Tensor) -> tf.Tensor:
+        values, starts, shapes = self._parts()
         shape = tf.gather(shapes, handle)
         return tf.reshape(tf.slice(values, [tf.gather(starts, handle)], [tf.reduce_prod(shape)]), shape)
 
     def decode_window(self, handle: tf.Tensor, window: Window, size: int) -> tf.Tensor:  # noqa: ARG002
-        values, starts, shapes = self.tensors
+        values, starts, shapes = self._parts()
         shape = tf.gather(shapes, handle)
         top, left, height, width = tf.unstack(tf.cast(window(tf.cast(shape[:2], tf.int32)), tf.int64))
         row = shape[1] * shape[2]
@@ -282,7 +281,6 @@ def _of(images: Any, indices: np.ndarray) -> tuple[np.ndarray, list[str], np.nda
     return images.labels[indices], [images.names[i] for i in indices], weights
 
 
-_AT_ONCE = 64  # images, after which a mapped file is forgotten
 _ALIGNMENT = 64  # bytes; TensorFlow's operations end the process where a tensor begins elsewhere
 
 

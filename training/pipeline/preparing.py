@@ -27,7 +27,8 @@ def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int |
     prepared = is_prepared(images, config)
     labels = tf.constant(images.labels)
     elements = images.elements().map(example, num_parallel_calls=_parallel(config))
-    return _finish(elements.batch(batch_size or config.pipeline.batch_size), config)
+    batches = elements.batch(batch_size or config.pipeline.batch_size)
+    return _finish(batches.map(lambda pixels, labels: (pixels, looked_at(images, labels))), config)
 
 
 @damage_told()
@@ -66,6 +67,11 @@ def _pictures(images: AnyImages, config: TrainConfig) -> Iterator[np.ndarray]:
 def _squares(images: AnyImages, config: TrainConfig) -> Iterator[np.ndarray]:
     for batch, _ in evaluation_batches(images, config, 256).as_numpy_iterator():
         yield from batch.astype(np.uint8)
+
+
+def looked_at(images: AnyImages, values: tf.Tensor) -> tf.Tensor:
+    """Returns what belongs to a batch once its pixels have been read: where they are mapped, they are forgotten."""
+    return images.file.forget(values) if isinstance(images, ArrayImages | PictureImages) and images.file else values
 
 
 def is_prepared(images: AnyImages, config: TrainConfig) -> bool:

@@ -13,7 +13,7 @@ from ..data.decode import aside
 from ..data.images import AnyImages, EncodedImages, StreamImages
 from ..data.order import Order, shuffled, stateless_seed, uniforms
 from .augment import crop_window, draws_needed, randaugment_draws, varies_batches, vary
-from .preparing import _finish, _parallel, _to_pixels, cached, is_prepared, prepare
+from .preparing import _finish, _parallel, _to_pixels, cached, is_prepared, looked_at, prepare
 from .randaugment import randaugment
 
 
@@ -69,6 +69,7 @@ def training_batches(
     def finished(steps: tf.Tensor, indices: tf.Tensor, pixels: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, ...]:
         size, channels = config.model.image_size, config.model.channels
         pixels = pixels if by_image else images.decode(pixels)
+        indices = looked_at(images, indices)
         pixels = tf.ensure_shape(pixels, (order.slice_size, size, size, channels))
         weight = tf.gather(weights, indices)[:, None]
         # Weights are mixed as the targets are, so the two travel together.
