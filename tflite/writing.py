@@ -26,7 +26,7 @@ from .folder import described
 from .network.deploying import EMBEDDING, Output, image_shape
 from .network.equalization import equalize_channels
 from .network.familiarity import Familiarity
-from .network.pools import convolve_pools
+from .network.pools import convolve_pools, postpone_pools
 from .network.rounding import compensate_rounding
 from .network.strides import subsample_first
 from .proving.cosines import AnyYardstick
@@ -74,7 +74,7 @@ def _for_mode(job: Job, mode: str) -> keras.Model:
     network, images = job.twin, job.calibration
     if is_simulation(network):
         return network
-    network = convolve_pools(network, padded=mode != "int8")
+    network = convolve_pools(postpone_pools(network), padded=mode != "int8")
     if not MODES[mode].rounded:
         return network
     network = subsample_first(network)

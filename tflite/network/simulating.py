@@ -27,7 +27,7 @@ from .deploying import check_deployable, deploy, image_shape
 from .equalization import equalize_channels
 from .graph import recreated
 from .planning import KINDS, Plan, activation_of, keeps, own_activation, planned
-from .pools import convolve_pools
+from .pools import convolve_pools, postpone_pools
 from .rounding import compensate_rounding
 from .separable import split_separable
 
@@ -91,6 +91,7 @@ def simulated(twin: keras.Model, images: np.ndarray) -> keras.Model:
         twin: A model that `deploy` returned with folded batch norms, without separable convolutions.
         images: Calibration images, uint8 [n, h, w, c].
     """
+    twin = postpone_pools(twin)
     fixed = {layer.name for layer in twin.layers if type(layer) is keras.layers.AveragePooling2D}
     twin = convolve_pools(twin)
     plan = planned(twin)

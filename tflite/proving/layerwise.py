@@ -23,7 +23,7 @@ from ..network.deploying import EMBEDDING, deploy, without_unit_length
 from ..network.equalization import scaled_layers
 from ..network.familiarity import with_features
 from ..network.graph import maker, nodes
-from ..network.pools import convolve_pools
+from ..network.pools import convolve_pools, postpone_pools
 from ..network.strides import subsample_first
 from ..pictures.pixels import collect
 from ..running.timing import compiled
@@ -107,7 +107,7 @@ def _gained(export: Export, twin: keras.Model) -> Callable[[str, str], bool]:
     network = without_unit_length(twin) if export.output == EMBEDDING else twin
     network = network if export.familiarity is None else with_features(network)
     equalized = export.manifest.get("rounding") == "compensated"
-    scaled = scaled_layers(subsample_first(convolve_pools(network))) if equalized else set()
+    scaled = scaled_layers(subsample_first(convolve_pools(postpone_pools(network)))) if equalized else set()
     return lambda mode, layer: mode == "int8" and layer in scaled
 
 
