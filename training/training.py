@@ -136,11 +136,6 @@ def resume(
         CheckpointError: where the checkpoint does not fit, or another cannot be written.
         DivergedError: where the loss is no longer a number.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "Only the TensorFlow backend saves what resuming needs; on others a run is trained in one go. "
-            f"Received: KERAS_BACKEND={keras.backend.backend()}"
-        )
     hooks, trackers = checked(callbacks), None if log is None else tracking.checked(log)
     devices = find_devices()
     console = console or Console(quiet=devices.worker > 0)
@@ -149,6 +144,9 @@ def resume(
     if run_folder.is_finished(folder):  # all that is left is to take an older run's place
         run_folder.finish(folder, final)
         return Run.open(final)
+    backend, begun_on = keras.backend.backend(), run.read_json(names.ENVIRONMENT).get("backend")
+    if begun_on not in (None, backend):
+        console.print(f"note: begun on {begun_on}; on {backend} it goes on, to other bits", soft_wrap=True)
     followers = Tracking(run, final, trackers if devices.worker == 0 else (), console)
     with deterministic_kernels(run.config):
         training = Training(run, devices, console)

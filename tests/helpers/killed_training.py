@@ -4,8 +4,8 @@
 
 FOLDER/undisturbed is trained in one go; FOLDER/0, FOLDER/1 and so on are killed KILLS times each, at moments that the
 run's number decides: after a random time, or in the middle of writing a checkpoint. CHANGES are fields of the
-configuration as JSON. TensorFlow is imported once; every
-attempt is a process of its own, forked before TensorFlow starts its threads. Prints a line an attempt.
+configuration as JSON. The backend is imported once; every
+attempt is a process of its own, forked before it starts its threads. Prints a line an attempt.
 """
 
 import dataclasses
@@ -37,7 +37,14 @@ from keras_inception.training.engine import checkpoints
 
 
 def tiny_network(
-    *, classes, input_shape, weights, include_preprocessing, aux_heads=False, classifier_activation="softmax"
+    *,
+    classes,
+    input_shape,
+    weights,
+    include_preprocessing,
+    aux_heads=False,
+    classifier_activation="softmax",
+    dropout=0.2,
 ):
     """A convolution, a batch norm and a dropout before each of its heads."""
     layers = keras.layers
@@ -46,7 +53,7 @@ def tiny_network(
     outputs = {}
     for head in (*(registry.get_entry("tiny").aux_heads if aux_heads else ()), "predictions"):
         x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.Dropout(0.2)(layers.ReLU()(layers.BatchNormalization()(x)))
+        x = layers.Dropout(dropout)(layers.ReLU()(layers.BatchNormalization()(x)))
         pool = layers.GlobalAveragePooling2D(name="global_pool" if head == "predictions" else f"{head}_pool")
         logits = layers.Dense(classes, name=f"{head}_logits")(pool(x))
         outputs[head] = layers.Activation(classifier_activation, dtype="float32", name=head)(logits)
@@ -83,10 +90,14 @@ def config(**changes):
     )
 
 
-def kill_at_random(chosen: random.Random, seconds: float) -> str:
-    """Has this process killed: at any time, some time after its first checkpoint, or while one is written."""
+def kill_at_random(chosen: random.Random, seconds: float, kills: int) -> str:
+    """Has this process killed: at any time, some time after its first checkpoint, or while one is written.
+
+    More than two kills share the run's checkpoints, or it would be done before the last of them.
+    """
     write, flush = checkpoints.CheckpointFolder.write, checkpoints._flush
-    delay, flushes = chosen.uniform(0, 0.8 * seconds), chosen.randrange(60)
+    share = min(1, 2 / kills)
+    delay, flushes = chosen.uniform(0, 0.8 * seconds), chosen.randrange(int(60 * share))
 
     def kill():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -105,7 +116,7 @@ def kill_at_random(chosen: random.Random, seconds: float) -> str:
 
     def write_and_start(self, *arguments, **keywords):
         checkpoints.CheckpointFolder.write = write
-        start(delay)
+        start(delay * share)
         return write(self, *arguments, **keywords)
 
     way = chosen.choice(["from the start", "after the first checkpoint", "in a checkpoint"])
@@ -116,7 +127,7 @@ def kill_at_random(chosen: random.Random, seconds: float) -> str:
     else:
         checkpoints._flush = flush_or_die
         return f"killed at flush {flushes}"
-    return f"killed {delay:.2f} s {way}"
+    return f"killed {delay if way == 'from the start' else delay * share:.2f} s {way}"
 
 
 def changed(text: str) -> TrainConfig:
@@ -131,7 +142,7 @@ def changed(text: str) -> TrainConfig:
     return TrainConfig.from_json(json.dumps(merge(json.loads(often.to_json()), json.loads(text))))
 
 
-def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, seconds: float) -> int:
+def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, seconds: float, kills: int) -> int:
     """Trains, or resumes where there is something to resume, in a forked process; returns its wait status."""
     plan = chosen and random.Random(chosen.random())
     child = os.fork()
@@ -139,7 +150,7 @@ def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, s
         return os.waitpid(child, 0)[1]
     code = 1
     try:
-        how = kill_at_random(plan, seconds) if plan else "to the end"
+        how = kill_at_random(plan, seconds, kills) if plan else "to the end"
         begun = (folder / "config.json").is_file()
         print(f"{folder.name}: {'resume' if begun else 'train'}, {how}", flush=True)
         console = Console(file=io.StringIO())
@@ -151,16 +162,17 @@ def attempt(folder: Path, to_train: TrainConfig, chosen: random.Random | None, s
 
 def main(folder: Path, runs: int, kills: int, changes: str = "{}") -> None:
     began, to_train = time.perf_counter(), changed(changes)
-    assert attempt(folder / "undisturbed", to_train, None, 0) == 0
+    assert attempt(folder / "undisturbed", to_train, None, 0, 0) == 0
     seconds = time.perf_counter() - began
     for number in range(runs):
         chosen, killed = random.Random(number), 0
         while True:
-            status = attempt(folder / str(number), to_train, chosen if killed < kills else None, seconds)
-            if status == 0 and (killed or not kills):
+            status = attempt(folder / str(number), to_train, chosen if killed < kills else None, seconds, kills)
+            if status == 0 and killed == kills:
                 break
-            if status == 0:  # it was done before its moment came
+            if status == 0:  # it was done before its moment came: once more from the beginning
                 shutil.rmtree(folder / str(number))
+                killed = 0
                 continue
             assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
             killed += 1

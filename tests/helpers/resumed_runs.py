@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,21 @@ SCRIPT = Path(__file__).with_name("killed_training.py")
 TIMES = {"images_per_second", "seconds"}
 
 
-def train_and_kill(folder: Path, runs: int, kills: int, changes: str = "{}") -> str:
-    """Trains FOLDER/undisturbed, and so many runs beside it that are killed; `changes` is JSON of the configuration."""
+def train_and_kill(folder: Path, runs: int, kills: int, changes: str = "{}", backend: str | None = None) -> str:
+    """Trains FOLDER/undisturbed, and so many runs beside it, each killed so often.
+
+    Args:
+        folder: where.
+        runs: how many are killed.
+        kills: how often each.
+        changes: of the configuration, as JSON.
+        backend: what they are trained on; by default what the tests run on.
+    """
     command = [sys.executable, str(SCRIPT), str(folder), str(runs), str(kills), changes]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"KERAS_BACKEND": backend or keras.backend.backend()}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count(f"done after {kills} kills") == runs
     print(result.stdout)
     return result.stdout
 
@@ -43,10 +54,8 @@ def logged(folder: Path) -> list[tuple]:
 
 def final_state(folder: Path) -> dict[str, np.ndarray]:
     newest = CheckpointFolder(folder / "checkpoints" / "state", keep=1).newest()
-    reader = tf.train.load_checkpoint(str(newest.folder / "variables"))
-    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    del values["_CHECKPOINTABLE_OBJECT_GRAPH"]  # the names of variables, which count up in a process
-    return values
+    with np.load(newest.folder / "arrays.npz") as arrays:
+        return dict(arrays)
 
 
 def assert_same_state(one: Path, other: Path) -> None:

@@ -1,38 +1,140 @@
-"""Training on the JAX backend, fed by the same pipeline."""
+"""Training on the JAX backend: the same pipeline, and checkpoints that either backend goes on from."""
 
+import dataclasses
+import io
 import json
 import os
+import shutil
+import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from killed_training import config
+from repeats import REPEATS
+from resumed_runs import assert_same, final_state, history, train_and_kill
+from rich.console import Console
+
+from keras_inception.training import resume, train
+from keras_inception.training.config import CheckpointConfig
+from keras_inception.training.engine.checkpoints import CheckpointFolder, Place
+
+START = "import sys; from keras_inception.cli import main; sys.exit(main())"
+HELPERS = Path(__file__).parents[1] / "helpers"
+TINY_ON_JAX = """
+import json
 import sys
 from pathlib import Path
 
-import pytest
+from killed_training import tiny_registered
 
-START = "import sys; from keras_inception.cli import main; sys.exit(main())"
+from keras_inception.training import TrainConfig, resume, train
+
+with tiny_registered():
+    train(TrainConfig.from_json(Path(sys.argv[1]).read_text()), sys.argv[2])
+    resume(sys.argv[3])
+"""
 
 
-def train(backend: str, *arguments: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", START, "train", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def on(backend: str) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(HELPERS), os.environ.get("PYTHONPATH"))))
+    return os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
+
+
+def command(backend: str, *arguments: str) -> subprocess.CompletedProcess:
+    words = [sys.executable, "-c", START, "train", *arguments]
+    return subprocess.run(words, env=on(backend), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_a_few_epochs_are_trained_and_a_run_is_not_resumed(tmp_path: Path):
+def test_a_run_that_sigterm_ended_goes_on_at_its_step(tmp_path: Path):
+    """With a scaled loss, accumulated gradients and a moving average."""
     pytest.importorskip("jax")
-    short = ["--epochs", "3", "--model.alpha", "0.1", "--model.image-size", "12", "--model.no-aux-heads"]
-    result = train(
-        "jax", "--recipe", "digits", *short, "--optimizer.ema-momentum", "0.9", "--output", str(tmp_path / "jax")
-    )
+    folder = tmp_path / "run"
+    options = [
+        "--recipe", "digits", "--epochs", "3", "--model.alpha", "0.1", "--model.image-size", "12",
+        "--model.no-aux-heads", "--precision", "mixed_float16", "--optimizer.ema-momentum", "0.9",
+        "--optimizer.accumulate-steps", "2", "--checkpoint.every-steps", "7",
+    ]  # fmt: skip
+    words = [sys.executable, "-c", START, "train", *options, "--output", str(folder)]
+    with subprocess.Popen(words, env=on("jax"), stdout=subprocess.PIPE, text=True) as process:
+        state = CheckpointFolder(folder / "checkpoints" / "state", keep=2)
+        while process.poll() is None and not state.places():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        said = process.stdout.read().splitlines()[-1]
+    assert process.returncode == 143
+    place = state.places()[-1]
+    assert place >= Place(0, 7)
+    assert said.startswith(f"SIGTERM: saved after {place.epoch} epochs and {place.step} steps; go on with: ")
+    result = command("jax", "--resume", str(folder))
     assert result.returncode == 0, result.stderr
-    assert "cannot be resumed" in result.stdout
-    assert json.loads((tmp_path / "jax/metrics.json").read_text())["test_accuracy"] > 0.2
-    refused = train("jax", "--resume", str(tmp_path / "jax"))
-    assert refused.returncode == 1
-    assert refused.stderr == (
-        "keras-inception: Only the TensorFlow backend saves what resuming needs; on others a run is trained in one go. "
-        "Received: KERAS_BACKEND=jax\n"
-    )
+    assert len(history(folder)) == 3
+    assert json.loads((folder / "metrics.json").read_text())["test_accuracy"] > 0.2
+
+
+@pytest.mark.slow
+def test_what_resuming_promises_holds_on_jax():
+    """Killed, stopped while training and while validating, damaged, and begun before checkpoints were arrays."""
+    pytest.importorskip("jax")
+    tests = str(Path(__file__).with_name("test_resume.py"))
+    chosen = ["-m", "not proof", "-k", "killed_run or sigterm or ctrl_c or tensorflow_s"]
+    words = [sys.executable, "-m", "pytest", "-q", tests, *chosen]
+    done = subprocess.run(words, env=on("jax"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+
+
+def at(run: Path, folder: Path, place: Place) -> Path:
+    """A copy of a finished run, as it was when a place was its newest checkpoint."""
+    shutil.copytree(run, folder)
+    (folder / "report.html").unlink()
+    state = folder / "checkpoints" / "state"
+    for later in CheckpointFolder(state, keep=99).places():
+        if later > place:
+            shutil.rmtree(state / later.name)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_on_the_other_backend_as_it_would_have_on_its_own(tiny, tmp_path: Path):
+    """Without a dropout, of which each backend draws its own: what is left differs by rounding."""
+    pytest.importorskip("jax")
+    base = config(checkpoint=CheckpointConfig(every_steps=6, keep=99))
+    calm = dataclasses.replace(base, model=dataclasses.replace(base.model, options={"dropout": 0.0}))
+    console = Console(file=io.StringIO(), width=500)
+    own = train(calm, tmp_path / "tensorflow", console=console).folder
+    moved = at(own, tmp_path / "tensorflow-jax", Place(1, 6))
+    (tmp_path / "config.json").write_text(calm.to_json())
+    words = [sys.executable, "-c", TINY_ON_JAX, str(tmp_path / "config.json"), str(tmp_path / "jax"), str(moved)]
+    done = subprocess.run(words, env=on("jax"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "note: begun on tensorflow; on jax it goes on, to other bits" in done.stdout
+    back = at(tmp_path / "jax", tmp_path / "jax-tensorflow", Place(1, 6))
+    resume(back, console=console)
+    assert "note: begun on jax; on tensorflow it goes on, to other bits" in console.file.getvalue()
+    for begun, other in ((own, moved), (tmp_path / "jax", back)):
+        for row, expected in zip(history(other), history(begun), strict=True):
+            assert row.keys() == expected.keys()
+            for name, value in expected.items():
+                assert float(row[name]) == pytest.approx(float(value), abs=1e-3), name
+        state, expected_state = final_state(other), final_state(begun)
+        assert state.keys() == expected_state.keys()
+        for name, array in expected_state.items():
+            np.testing.assert_allclose(state[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.proof
+def test_runs_killed_ten_times_each_end_as_an_undisturbed_one(tiny, tmp_path: Path):
+    pytest.importorskip("jax")
+    runs = max(1, REPEATS // 3)
+    train_and_kill(tmp_path, runs=runs, kills=10, changes=json.dumps({"epochs": 4}), backend="jax")
+    for number in range(runs):
+        assert_same(tmp_path / "undisturbed", tmp_path / str(number))
 
 
 @pytest.mark.proof
@@ -41,10 +143,9 @@ def test_digits_reach_the_accuracy_of_tensorflow_within_a_point(tmp_path: Path):
     accuracy = {}
     for backend in ("tensorflow", "jax"):
         folder = tmp_path / backend
-        result = train(backend, "--recipe", "digits", "--optimizer.ema-momentum", "0.9", "--output", str(folder))
+        result = command(backend, "--recipe", "digits", "--optimizer.ema-momentum", "0.9", "--output", str(folder))
         assert result.returncode == 0, result.stderr
         accuracy[backend] = json.loads((folder / "metrics.json").read_text())["test_accuracy"]
-        assert ("cannot be resumed" in result.stdout) == (backend == "jax")
     print(accuracy)
     assert accuracy["tensorflow"] > 0.97
     assert accuracy["jax"] == pytest.approx(accuracy["tensorflow"], abs=0.01)

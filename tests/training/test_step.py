@@ -8,7 +8,7 @@ import pytest
 from killed_training import config, tiny_registered
 
 from keras_inception.training.config import ScheduleConfig
-from keras_inception.training.engine.checkpoints import CheckpointFolder, Place
+from keras_inception.training.engine.checkpoints import CheckpointFolder, Place, values
 from keras_inception.training.engine.network import build_model
 from keras_inception.training.engine.objective import make_objective
 from keras_inception.training.engine.trainer import make_trainer, steps_per_execution
@@ -103,7 +103,7 @@ def test_an_overflow_leaves_the_step_out_and_the_loss_scale_is_saved(tmp_path):
     np.testing.assert_array_equal(trainer.average.pairs[0][1].numpy(), average)
 
     folder = CheckpointFolder(tmp_path, keep=1)
-    folder.write(Place(0, 2), trainer.state, {})
+    folder.write(Place(0, 2), values(trainer.state), {})
     for variable in (variable for group in trainer.state.values() for variable in group):
         variable.assign(variable * 0)
     folder.newest().read(trainer.state)

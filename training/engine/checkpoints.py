@@ -2,31 +2,32 @@
 
 A checkpoint is a folder, checkpoints/state/EPOCH-STEP:
 
-    variables.index, variables.data-*    tf.train.Checkpoint of the network, the optimizer and the metrics
-    state.json                           place in the data, state of the callbacks and of the random generators
-    manifest.json                        sha256 and size of every other file
+    arrays.npz       variables of the network, the optimizer and the metrics: an array GROUP/NUMBER each
+    state.json       state of the callbacks and of the random generators
+    manifest.json    sha256 and size of the other two
 
-It is filled under a temporary name, flushed to the disk and renamed. Where the newest one is damaged, the one before
-it is taken.
+Arrays belong to no backend: what one has written another reads. Variables have numbers since their names count up in
+a process. A checkpoint is filled under a temporary name, flushed to the disk and renamed. Where the newest one is
+damaged, the one before it is taken.
 """
 
-import errno
 import json
 import os
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
+import keras
+import numpy as np
 
 from ..files import sha256
 
-MANIFEST, STATE, VARIABLES = "manifest.json", "state.json", "variables"
+MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.npz"
+_OLD, _OLD_SUFFIX = "variables", "/.ATTRIBUTES/VARIABLE_VALUE"
 _NAME = re.compile(r"(\d{6})-(\d{9})")
 
 
@@ -55,24 +56,38 @@ class Checkpoint:
     place: Place
     state: dict[str, Any]
 
-    def read(self, variables: Mapping[str, Sequence[Any]]) -> None:
-        """Reads the variables that `CheckpointFolder.write` was given, in the same groups and order.
+    def read(self, variables: Mapping[str, Sequence[keras.Variable]]) -> None:
+        """Reads into variables, which are those of `values`, in the same groups and order.
 
         Raises:
-            CheckpointError: where they differ in number or shape.
+            CheckpointError: where they differ in number, kind or shape; they are then as before.
         """
-        status = None
-        try:
-            status = _trackable(variables).read(str(self.folder / VARIABLES))
-            status.assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            if status:
-                status.expect_partial()  # else TensorFlow warns later of what it did not read
-            first_line = str(error).strip().split("\n")[0]
+        arrays, named = self._arrays(), _named(variables)
+        unlike = f"{len(arrays)} arrays for {len(named)} variables" if arrays.keys() != named.keys() else ""
+        for name, variable in named.items():
+            if not unlike and not _fits(arrays[name], variable):
+                array, shape = arrays[name], list(variable.shape)
+                unlike = f"{name} is {array.dtype} {list(array.shape)}, not {variable.dtype} {shape}"
+        if unlike:
             raise CheckpointError(
-                f"A checkpoint must belong to the network and optimizer in training. Received: {self.folder} "
-                f"({first_line})"
-            ) from error
+                f"A checkpoint must belong to the network and optimizer in training. Received: {self.folder} ({unlike})"
+            )
+        for name, variable in named.items():
+            variable.assign(arrays[name])
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        try:
+            if (self.folder / ARRAYS).is_file():
+                with np.load(self.folder / ARRAYS, allow_pickle=False) as file:
+                    return {name: np.asarray(array) for name, array in file.items()}
+            import tensorflow as tf  # which wrote all of a run that was begun before there were arrays
+
+            reader = tf.train.load_checkpoint(str(self.folder / _OLD))
+            names = [name for name in reader.get_variable_to_shape_map() if name.endswith(_OLD_SUFFIX)]
+            return {name.removesuffix(_OLD_SUFFIX): reader.get_tensor(name) for name in names}
+        except Exception as error:  # NumPy, zipfile and TensorFlow raise whatever a forged file leads to
+            first_line = str(error).strip().split("\n")[0]
+            raise CheckpointError(f"A checkpoint must hold arrays. Received: {self.folder} ({first_line})") from error
 
 
 class CheckpointFolder:
@@ -96,35 +111,28 @@ class CheckpointFolder:
     def write(
         self,
         place: Place,
-        variables: Mapping[str, Sequence[Any]],
+        arrays: Mapping[str, np.ndarray],
         state: dict[str, Any],
         best_epoch: int = 0,
-        discard: bool = False,
     ) -> Path:
         """Writes a checkpoint and removes those that are no longer kept.
 
         Args:
             place: how far training has come.
-            variables: Keras variables in named groups.
+            arrays: what `values` made of the variables.
             state: what JSON can hold of the rest.
             best_epoch: number of the best epoch, from 1, whose checkpoint stays; 0 for none.
-            discard: write and then remove it. Reading a variable that several workers share takes all of them, though
-                one alone keeps the file.
 
         Raises:
             CheckpointError: where it cannot be written, as on a full disk; the earlier ones stay.
         """
-        if discard:
-            with tempfile.TemporaryDirectory() as elsewhere:
-                _trackable(variables).write(str(Path(elsewhere) / VARIABLES))
-            return self.folder / place.name
         final = self.folder / place.name
         temporary = self.folder / f".{place.name}.{os.getpid()}.partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_partial()
             temporary.mkdir()
-            _trackable(variables).write(str(temporary / VARIABLES))
+            np.savez(temporary / ARRAYS, **arrays)
             (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
             manifest = {path.name: _describe(path) for path in sorted(temporary.iterdir())}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -134,9 +142,10 @@ class CheckpointFolder:
                 shutil.rmtree(final)
             temporary.rename(final)
             _flush(self.folder)
-        except (OSError, tf.errors.OpError) as error:
+        except OSError as error:
             raise CheckpointError(
-                f"A checkpoint must find room on the disk; those before it stay. Received: {final} ({_reason(error)})"
+                "A checkpoint must find room on the disk; those before it stay. "
+                f"Received: {final} ({error.strerror or error})"
             ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -166,6 +175,11 @@ class CheckpointFolder:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def values(variables: Mapping[str, Sequence[keras.Variable]]) -> dict[str, np.ndarray]:
+    """Copies variables in named groups to arrays, as a checkpoint holds them."""
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in _named(variables).items()}
+
+
 def find_damage(folder: Path) -> str:
     """Returns what is wrong with a checkpoint in a few words, and nothing where it is whole."""
     try:
@@ -180,8 +194,14 @@ def find_damage(folder: Path) -> str:
     return "" if STATE in manifest else f"{MANIFEST} does not name {STATE}"
 
 
-def _trackable(variables: Mapping[str, Sequence[Any]]) -> tf.train.Checkpoint:
-    return tf.train.Checkpoint(**{name: [variable.value for variable in group] for name, group in variables.items()})
+def _named(variables: Mapping[str, Sequence[keras.Variable]]) -> dict[str, keras.Variable]:
+    return {f"{group}/{number}": each for group, members in variables.items() for number, each in enumerate(members)}
+
+
+def _fits(array: np.ndarray, variable: keras.Variable) -> bool:
+    """Whether a variable can hold an array: backends count steps and seeds in whole numbers of different widths."""
+    kind = "f" if keras.backend.is_float_dtype(variable.dtype) else "iu"
+    return array.shape == tuple(variable.shape) and array.dtype.kind in kind
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -195,11 +215,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, tf.errors.ResourceExhaustedError):
-        return os.strerror(errno.ENOSPC)
-    return str(error).strip().split("\n")[0]

@@ -33,7 +33,7 @@ class Hooks(keras.callbacks.CallbackList):
         epochs: of the whole run.
         steps: the count, a callback before this one.
         record: likewise, the record of epochs.
-        save: likewise, what saves; None where nothing is saved.
+        save: likewise, what saves.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Hooks(keras.callbacks.CallbackList):
         epochs: int,
         steps: Steps,
         record: Record,
-        save: SaveState | None,
+        save: SaveState,
     ) -> None:
         self.epochs, self.steps, self.record, self.save = epochs, steps, record, save
         self.begun = False
@@ -71,8 +71,7 @@ class Hooks(keras.callbacks.CallbackList):
         super().on_epoch_end(epoch, logs)
         if self.model.stop_training and not self.record.exhausted:
             self.record.stopped = True
-            if self.save:
-                self.save.on_epoch_end(epoch)
+            self.save.on_epoch_end(epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Keeps it from them: it may be the end of a resumed epoch alone."""

@@ -43,9 +43,6 @@ class Training:
 
     def __init__(self, run: Run, devices: Devices, console: Console) -> None:
         self.run, self.devices, self.console = run, devices, console
-        self.on_tensorflow = keras.backend.backend() == "tensorflow"
-        if not self.on_tensorflow:
-            console.print("note: on this backend a run that is broken off cannot be resumed", soft_wrap=True)
         config, train = run.config, run.splits.train
         self.teacher = Teacher.of(config, run.splits)
         keras.utils.set_random_seed(config.seed)
@@ -65,7 +62,7 @@ class Training:
             if devices.strategy:
                 prepare(self.trainer)
         self.checkpoints = CheckpointFolder(run.folder / STATE, config.checkpoint.keep)
-        self.stop = StopRequest(enabled=self.on_tensorflow and devices.workers == 1)
+        self.stop = StopRequest(enabled=devices.workers == 1)
 
     def _check_length(self) -> None:
         """Sees to it that the run makes an update, and says so where its learning rate never reaches the peak."""
@@ -122,19 +119,15 @@ class Training:
         speed = Speed(steps, self.batch_size)
         progress = ShowProgress(self.console, config.epochs, steps, self.batch_size)
         files = RunFiles(self.run.folder, self.network, record)
+        save = SaveState(
+            self.trainer, self.checkpoints, config.checkpoint, steps, record, speed, self.stop, self._say_where,
+            self.devices,
+        )  # fmt: skip
+        if checkpoint:
+            save.restore(checkpoint)
         beside: list[keras.callbacks.Callback] = [
-            steps, StopOnNaN(steps, self._last_good, self._images_of), speed, record,
+            steps, StopOnNaN(steps, self._last_good, self._images_of), speed, record, save, AverageInValidation(),
         ]  # fmt: skip
-        save = None
-        if self.on_tensorflow:
-            save = SaveState(
-                self.trainer, self.checkpoints, config.checkpoint, steps, record, speed, self.stop, self._say_where,
-                self.devices,
-            )  # fmt: skip
-            beside.append(save)
-            if checkpoint:
-                save.restore(checkpoint)
-        beside.append(AverageInValidation())
         if self.devices.worker == 0:
             files.restore(self.trainer, start)
             beside.append(files)

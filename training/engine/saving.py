@@ -19,7 +19,7 @@ from ..config import CheckpointConfig
 from ..files import remove_half_written, write_atomically, write_text
 from ..runs import run as names
 from ..signals import StopRequest
-from .checkpoints import Checkpoint, CheckpointFolder, Place
+from .checkpoints import Checkpoint, CheckpointFolder, Place, values
 from .devices import Devices, as_on_one_device
 from .trainer import Trainer
 from .watching import Record, Speed, Steps
@@ -98,6 +98,7 @@ class SaveState(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.stop.received:
+            self.trainer.sync()
             if self.trainer.average:
                 self.trainer.average.exchange()
             self._set_metrics()
@@ -108,18 +109,17 @@ class SaveState(keras.callbacks.Callback):
         self._save(Place(epoch + 1))
 
     def _save(self, place: Place) -> None:
-        if self._finite():
+        self.trainer.sync()
+        arrays = values(self.trainer.state)  # by all workers: it takes all of them to read what they share
+        # After a step that spoiled the weights the loss is still that of the step before.
+        if all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("network/")):
             state = {name: part.state() for name, part in self.parts.items()} | {"random": random_state()}
-            self.folder.write(place, self.trainer.state, state, self.record.best_epoch, self.devices.worker > 0)
+            if self.devices.worker == 0:
+                self.folder.write(place, arrays, state, self.record.best_epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.steps.done
         if self.stop.received:
             self.on_stop(place)
             self.stop.leave()
-
-    def _finite(self) -> bool:
-        """Whether the weights are numbers: after a step that spoiled them the loss is still that of the step before."""
-        floats = [v.value for v in self.trainer.variables if keras.backend.is_float_dtype(v.dtype)]
-        return bool(tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in floats]))
 
     def _metric_values(self) -> list[np.ndarray]:
         return [keras.ops.convert_to_numpy(variable) for variable in self.trainer.metrics_variables]

@@ -110,6 +110,11 @@ class Trainer(keras.Model):
             self.average.update(before)
         return logs, (trainable, other, [scope.get_current_value(v) for v in self.optimizer.variables], metrics)
 
+    def sync(self) -> None:
+        """Puts what the last step computed into the variables, beside which Keras keeps it on JAX while it fits."""
+        if keras.backend.backend() == "jax":
+            self.jax_state_sync()
+
     @property
     def state(self) -> dict[str, list[Any]]:
         """All variables that a step reads or writes, in groups; what a checkpoint holds of the model."""
@@ -138,15 +143,15 @@ def make_trainer(
         auto_scale_loss=False,  # make_optimizer has seen to it
         **objective.compile_arguments(),
     )
-    if keras.backend.backend() == "tensorflow":
-        # Else the first step would make the variables of optimizer and metrics, and be traced a second time without.
-        optimizer.build(trainer.trainable_variables)
-        targets = objective.targets(ops.zeros(1, "int32"))
-        answers = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), network.output)
-        penalised = [(variable, ops.convert_to_tensor(variable)) for variable in trainer.trainable_variables]
-        with keras.StatelessScope(state_mapping=penalised):
-            trainer.compute_metrics(None, targets, answers)
-            trainer.compute_loss(None, targets, answers)
+    # Else the first step would make the variables of optimizer and metrics: a checkpoint could not be read into them
+    # before, and on TensorFlow the step would be traced a second time without.
+    optimizer.build(trainer.trainable_variables)
+    targets = objective.targets(ops.zeros(1, "int32"))
+    answers = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), network.output)
+    penalised = [(variable, ops.convert_to_tensor(variable)) for variable in trainer.trainable_variables]
+    with keras.StatelessScope(state_mapping=penalised):
+        trainer.compute_metrics(None, targets, answers)
+        trainer.compute_loss(None, targets, answers)
     return trainer
 
 

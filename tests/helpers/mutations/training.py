@@ -101,10 +101,10 @@ def read_best(folder: Path) -> Any:
 
 
 def make_state(folder: Path) -> None:
-    from keras_inception.training.engine.checkpoints import CheckpointFolder, Place
+    from keras_inception.training.engine.checkpoints import CheckpointFolder, Place, values
 
     places = CheckpointFolder(folder / "state", keep=2)
-    places.write(Place(1, 0), {"network": mobile().variables}, {"seed": 1, "history": [{"loss": 1.5}]})
+    places.write(Place(1, 0), values({"network": mobile().variables}), {"seed": 1, "history": [{"loss": 1.5}]})
 
 
 def read_state(folder: Path) -> Any:
