@@ -5,10 +5,8 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -50,43 +48,15 @@ def command(backend: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
-def test_a_run_that_sigterm_ended_goes_on_at_its_step(tmp_path: Path):
-    """With a scaled loss, accumulated gradients and a moving average."""
-    pytest.importorskip("jax")
-    folder = tmp_path / "run"
-    options = [
-        "--recipe", "digits", "--epochs", "3", "--model.alpha", "0.1", "--model.image-size", "12",
-        "--model.no-aux-heads", "--precision", "mixed_float16", "--optimizer.ema-momentum", "0.9",
-        "--optimizer.accumulate-steps", "2", "--checkpoint.every-steps", "7",
-    ]  # fmt: skip
-    words = [sys.executable, "-c", START, "train", *options, "--output", str(folder)]
-    with subprocess.Popen(words, env=on("jax"), stdout=subprocess.PIPE, text=True) as process:
-        state = CheckpointFolder(folder / "checkpoints" / "state", keep=2)
-        while process.poll() is None and not state.places():
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout is not None
-        said = process.stdout.read().splitlines()[-1]
-    assert process.returncode == 143
-    place = state.places()[-1]
-    assert place >= Place(0, 7)
-    assert said.startswith(f"SIGTERM: saved after {place.epoch} epochs and {place.step} steps; go on with: ")
-    result = command("jax", "--resume", str(folder))
-    assert result.returncode == 0, result.stderr
-    assert len(history(folder)) == 3
-    assert json.loads((folder / "metrics.json").read_text())["test_accuracy"] > 0.2
-
-
-@pytest.mark.slow
 def test_what_resuming_promises_holds_on_jax():
-    """Killed, stopped while training and while validating, damaged, and begun before checkpoints were arrays."""
+    """Killed once, stopped while training and while validating, and the newest checkpoint damaged."""
     pytest.importorskip("jax")
     tests = str(Path(__file__).with_name("test_resume.py"))
-    chosen = ["-m", "not proof", "-k", "killed_run or sigterm or ctrl_c or tensorflow_s"]
+    chosen = ["-m", "not proof", "-k", "killed_run or sigterm or ctrl_c"]
     words = [sys.executable, "-m", "pytest", "-q", tests, *chosen]
     done = subprocess.run(words, env=on("jax"), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert "3 passed" in done.stdout
 
 
 def at(run: Path, folder: Path, place: Place) -> Path:
@@ -132,7 +102,7 @@ def test_a_run_goes_on_on_the_other_backend_as_it_would_have_on_its_own(tiny, tm
 def test_runs_killed_ten_times_each_end_as_an_undisturbed_one(tiny, tmp_path: Path):
     pytest.importorskip("jax")
     runs = max(1, REPEATS // 3)
-    train_and_kill(tmp_path, runs=runs, kills=10, changes=json.dumps({"epochs": 4}), backend="jax")
+    train_and_kill(tmp_path, runs=runs, kills=10, changes=json.dumps({"epochs": 12}), backend="jax")
     for number in range(runs):
         assert_same(tmp_path / "undisturbed", tmp_path / str(number))
 

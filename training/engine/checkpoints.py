@@ -111,7 +111,7 @@ class CheckpointFolder:
     def write(
         self,
         place: Place,
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, Any],
         state: dict[str, Any],
         best_epoch: int = 0,
     ) -> Path:
