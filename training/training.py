@@ -111,7 +111,7 @@ def resume(
 ) -> Run:
     """Goes on with a run that was broken off, at the step after its newest checkpoint, and finishes it.
 
-    On the same machine the finished run is the same, weights bit for bit, as if nothing had happened.
+    On the same machine and backend the finished run is the same, weights bit for bit, as if nothing had happened.
 
     `callbacks` begin anew: `on_train_begin` is called once more, and `on_epoch_begin` with the number of the epoch that
     was broken off. They see again whatever steps the newest checkpoint does not hold, and may miss the end of the epoch
@@ -131,8 +131,7 @@ def resume(
     Raises:
         FileNotFoundError: where no run was begun.
         ImportError: where the package of a tracker in `log` is not installed.
-        ValueError: where the run is finished, the data has changed, the backend is not TensorFlow, and for what is no
-            callback or tracker.
+        ValueError: where the run is finished, the data has changed, and for what is no callback or tracker.
         CheckpointError: where the checkpoint does not fit, or another cannot be written.
         DivergedError: where the loss is no longer a number.
     """

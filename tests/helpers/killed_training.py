@@ -118,7 +118,7 @@ def kill_at_random(chosen: random.Random, seconds: float, kills: int) -> str:
         start(delay * share)
         return write(self, *arguments, **keywords)
 
-    training.write_report = lambda _: kill()
+    training.write_report = lambda *_: kill()
     way = chosen.choice(["from the start", "after the first checkpoint", "in a checkpoint"])
     if way == "from the start":
         start(delay)
