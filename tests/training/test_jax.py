@@ -22,6 +22,8 @@ from keras_inception.training.engine.checkpoints import CheckpointFolder, Place
 
 START = "import sys; from keras_inception.cli import main; sys.exit(main())"
 HELPERS = Path(__file__).parents[1] / "helpers"
+HEADS_LOSSES = {"val_predictions_loss", "val_aux1_loss"}
+"""In which Keras lets a smaller last batch weigh like a full one, on TensorFlow alone."""
 TINY_ON_JAX = """
 import json
 import sys
@@ -90,12 +92,13 @@ def test_a_run_goes_on_on_the_other_backend_as_it_would_have_on_its_own(tiny, tm
     for begun, other in ((own, moved), (tmp_path / "jax", back)):
         for row, expected in zip(history(other), history(begun), strict=True):
             assert row.keys() == expected.keys()
-            for name, value in expected.items():
-                assert float(row[name]) == pytest.approx(float(value), abs=1e-3), name
+            for name in expected.keys() - HEADS_LOSSES:
+                assert float(row[name]) == pytest.approx(float(expected[name]), abs=1e-5), name
         state, expected_state = final_state(other), final_state(begun)
         assert state.keys() == expected_state.keys()
         for name, array in expected_state.items():
-            np.testing.assert_allclose(state[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
+            if not name.startswith("metrics/"):
+                np.testing.assert_allclose(state[name], array, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.proof
