@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if os.environ.get(DEBUG):
         return _run(arguments)
-    with _quiet_libraries():
+    with _quiet_libraries(), _warnings_in_a_line():
         try:
             return _run(arguments)
         except KeyboardInterrupt:
@@ -90,6 +91,17 @@ def _is_ours(error: Exception) -> bool:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     return frame is not None and str(frame.tb_frame.f_globals.get("__name__")).startswith("keras_inception")
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Say a warning without the place in the code that gave it."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 @contextmanager

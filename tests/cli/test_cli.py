@@ -198,6 +198,17 @@ def test_benchmark_times_each_file(command: Command, trained: Path):
     assert out.count(" ms") == 4
 
 
+def test_a_warning_is_a_line_without_its_place():
+    script = """
+import warnings
+from keras_inception import cli
+cli._run = lambda arguments: warnings.warn(arguments[0])
+cli.main(["What is kept is made anew."])
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr == "warning: What is kept is made anew.\n"
+
+
 def test_libraries_write_nothing_to_the_terminal(trained: Path):
     result = subprocess.run(
         [
