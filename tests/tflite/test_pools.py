@@ -106,6 +106,15 @@ def test_pools_stay_where_moving_them_changes_something_or_gains_nothing(changes
     assert postpone_pools(model) is model
 
 
+def test_a_pool_stays_before_a_convolution_that_is_called_elsewhere_too():
+    pixels = keras.Input((13, 16, 3))
+    x = keras.layers.Conv2D(8, 3, name="conv")(pixels)
+    shared = keras.layers.Conv2D(3, 1, name="shared")
+    pooled = keras.layers.AveragePooling2D(3, strides=1, padding="same", name="pool")(x)
+    model = keras.Model(pixels, keras.layers.Concatenate()([shared(pooled), shared(x)]))
+    assert postpone_pools(model) is model
+
+
 def test_a_pool_that_others_read_or_that_is_the_answer_stays():
     model = after_a_pool()
     read_twice = keras.layers.Concatenate()([model.get_layer("pool").output, model.output])

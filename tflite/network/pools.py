@@ -56,6 +56,7 @@ def _reduces(layer: Any) -> bool:
     """Whether a layer answers weighted sums of each pixel's channels, fewer than it reads."""
     return (
         type(layer) is keras.layers.Conv2D
+        and len(layer._inbound_nodes) == 1  # what it is called on elsewhere has no pool
         and (layer.kernel_size, layer.strides, layer.groups) == ((1, 1), (1, 1), 1)
         and layer.activation is keras.activations.linear
         and layer.filters < layer.input.shape[-1]

@@ -63,9 +63,8 @@ def evaluate(
     """
     check_crops(crops)
     runs = [run] if isinstance(run, Run) else list(run)
-    networks = [
-        network or member.model() for member in runs
-    ]  # before the data: a run that is at odds with itself ends here
+    # Before the data: a run that is at odds with itself ends here.
+    networks = [network or member.model() for member in runs]
     opened = [_images(member, split, data) for member in runs]
     _check_ensemble(runs, opened)
     images, class_names = opened[0], runs[0].class_names
