@@ -134,7 +134,8 @@ def find_learning_rate(
         teacher = Teacher.of(config, splits)
         keras.utils.set_random_seed(config.seed)
         objective = make_objective(config, len(splits.class_names), splits.several)
-        trainer = make_trainer(config, build_model(config, objective.classes, splits.several), objective, per_epoch)
+        network = build_model(config, objective.classes, splits.several, splits.train)
+        trainer = make_trainer(config, network, objective, per_epoch)
         batches = batches_to_learn(splits, config, objective, teacher)
         console = console or Console(stderr=True)
         rates, losses, ended = _rise(

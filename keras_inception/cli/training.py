@@ -71,8 +71,16 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
 
 
 def with_options(config: TrainConfig, defaults: TrainConfig) -> TrainConfig:
-    """Add a recipe's builder keywords to those of the command line, which would stand alone otherwise."""
-    options = {**defaults.model.options, **config.model.options}
+    """Add a recipe's builder keywords to those of the command line, which would stand alone otherwise.
+
+    Of another network than the recipe's, those that it has.
+    """
+    options = defaults.model.options
+    if config.model.name != defaults.model.name:
+        from keras_inception.training.engine.network import options_of_another
+
+        options = options_of_another(config.model.name, options)
+    options = {**options, **config.model.options}
     return dataclasses.replace(config, model=dataclasses.replace(config.model, options=options))
 
 

@@ -28,6 +28,7 @@ FACTORISATIONS: dict[str, list[tuple[int, int]]] = {  # kernels in the place of 
     "1x5_5x1": [(1, 5), (5, 1)],
     "1x7_7x1": [(1, 7), (7, 1)],
 }
+REMOVED = {"imagenet": 0, "half_resolution": 2, "low_resolution": 3}  # of the stem's three reductions
 MAX_WIDTH = 4096
 MAX_MODULES = 40  # a stage has at most a letter for each
 
@@ -91,7 +92,7 @@ def stem_table(stem: str, width: int) -> dict[str, Op]:
         "conv2": conv(wide, 3),
         "pool2": max_pool(3, 2),
     }
-    return without_reductions(table, 3) if stem == "low_resolution" else table
+    return without_reductions(table, REMOVED[stem])
 
 
 def body_table(modules: int, width: int, shares: Mapping[str, int], **options: Any) -> dict[str, Module | Op]:
@@ -116,7 +117,7 @@ def InceptionCell(
     classifier_activation: Any = "softmax",
     name: str = "inception_cell",
     *,
-    stem: Literal["imagenet", "low_resolution"] = "imagenet",
+    stem: Literal["imagenet", "half_resolution", "low_resolution"] = "imagenet",
     width: int = 256,
     modules: int = 9,
     branch_1x1: int = 2,
@@ -139,7 +140,8 @@ def InceptionCell(
 
     Args:
         stem: `"imagenet"`: GoogLeNet's, whose output is an eighth of the image. `"low_resolution"`: without its
-            reductions, for images of about 32x32 pixels.
+            reductions, for images of about 32x32 pixels. `"half_resolution"`: with the last of them alone, so that the
+            modules see a quarter of the pixels.
         width: Channels of each module of the first stage, 1 to 4,096; the later stages have 2 and 4 times as many.
         modules: Number of modules in all, 1 to 40. Three stages share them as GoogLeNet's share nine: 2, 5 and 2; one
             or two modules are a stage each.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from killed_training import tiny_registered, with_tiny
-from training_helpers import tiny_config, write_digits
+from training_helpers import tiny_config, with_pipeline, write_digits
 
 from keras_inception.training import Run, evaluate
 from keras_inception.training.config import ModelConfig, TrainConfig
@@ -18,6 +18,7 @@ from keras_inception.training.engine.network import build_model
 from keras_inception.training.evaluation.evaluate import predict
 from keras_inception.training.evaluation.result import summarise
 from keras_inception.training.pipeline.crops import CROPS, crops
+from keras_inception.training.pipeline.preparing import prepare
 from keras_inception.training.runs import folder as run_folder
 
 SIZE = 14
@@ -62,6 +63,14 @@ def test_crops_are_those_of_the_reference(count, height, width):
     found = crops(tf.constant(image), config_of(), count).numpy()
     assert found.shape == (count, SIZE, SIZE, 3)
     np.testing.assert_array_equal(found, reference(image, SIZE, count))
+
+
+@pytest.mark.parametrize("central_crop", [1.0, 0.875])
+def test_two_views_are_what_is_evaluated_and_its_mirror_image(central_crop):
+    image, config = tf.constant(picture(31, 47)), with_pipeline(config_of(), central_crop=central_crop)
+    plain, mirrored = crops(image, config, 2).numpy()
+    np.testing.assert_array_equal(plain, prepare(image, config))
+    np.testing.assert_array_equal(mirrored, plain[:, ::-1])
 
 
 def test_the_scales_of_a_224_network_are_the_papers():
@@ -168,8 +177,8 @@ def test_strangers_in_what_is_left_out_are_refused(runs):
 
 
 def test_other_numbers_of_crops_are_refused(runs):
-    assert CROPS == (1, 10, 12, 144)
-    with pytest.raises(ValueError, match="must be one of 1, 10, 12, 144. Received: 5"):
+    assert CROPS == (1, 2, 10, 12, 144)
+    with pytest.raises(ValueError, match="must be one of 1, 2, 10, 12, 144. Received: 5"):
         evaluate(runs[0], crops=5)
 
 

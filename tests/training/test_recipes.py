@@ -9,7 +9,7 @@ import pytest
 
 import keras_inception as ki
 from keras_inception.training import list_recipes, load_recipe, recipes
-from keras_inception.training.engine.network import build_model
+from keras_inception.training.engine.network import build_model, options_of_another
 from keras_inception.training.engine.objective import make_objective
 from keras_inception.training.engine.optimizer import make_optimizer, make_schedule
 
@@ -170,3 +170,16 @@ def table():
 def test_the_documented_table_is_that_of_the_configurations():
     page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
     assert table() in page.read_text(encoding="utf-8"), f"docs/recipes.md's table should be:\n{table()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("inception_v1", {"stem": "low_resolution", "dropout": 0.1}),
+        ("inception_v4", {"dropout": 0.1}),
+        ("inception_cell", {"stem": "half_resolution", "width": 64, "dropout": 0.1}),
+    ],
+)
+def test_another_network_takes_of_a_recipes_options_those_that_it_has(name, kept):
+    options = {"stem": "half_resolution", "width": 64, "dropout": 0.1, "variant": "paper"}
+    assert options_of_another(name, options) == kept

@@ -18,6 +18,7 @@ from keras_inception.training.tuning.search import draw
 
 BRANCHES = ("branch_1x1", "branch_3x3", "branch_5x5", "branch_pool")
 NO_BRANCH = dict.fromkeys(BRANCHES, 0)
+SMALL = ("low_resolution", "half_resolution")
 OBJECTIVE = kt.Objective("val_predictions_accuracy", "max")
 # Keras Tuner asks for a thread's name in an old way.
 old_threads = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
@@ -112,14 +113,14 @@ def test_dimensions_of_training_are_searched_where_they_are_named():
 
 
 @pytest.mark.parametrize(
-    ("size", "stems"), [(32, ["low_resolution"]), (96, ["low_resolution", "imagenet"]), (224, ["imagenet"])]
+    ("size", "stems"), [(16, SMALL[:1]), (32, [*SMALL]), (96, [*SMALL, "imagenet"]), (224, ["imagenet"])]
 )
 def test_the_stems_are_those_that_the_images_suit(size, stems):
     config = load_recipe("digits")
     space = HyperInceptionCell(
         dataclasses.replace(config, model=dataclasses.replace(config.model, image_size=size, options={}))
     )
-    assert space.dimensions["stem"] == stems
+    assert space.dimensions["stem"] == list(stems)
 
 
 @pytest.mark.parametrize(

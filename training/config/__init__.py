@@ -49,6 +49,11 @@ class ModelConfig:
     batch_norm: Literal["auto", "frozen", "trainable"] = "auto"
     """Whether batch norms learn and normalise by the batch; auto freezes those of a network that starts from weights,
     and lets them train in any other."""
+    whitened: bool = False
+    """Take the kernels of the first convolution from the training images, as the principal components of their patches,
+    and leave them so."""
+    identity: bool = False
+    """Begin with convolutions that pass their input on, on as many channels as they can."""
     options: dict[str, OptionValue] = field(default_factory=dict)
     """Further keywords of the network's builder, such as `stem=low_resolution`."""
 
@@ -65,6 +70,8 @@ class AugmentConfig:
     """Pixels of reflection added on each side before a random crop back to the image size."""
     flip: bool = False
     """Mirror half of the images left to right."""
+    alternate_flips: bool = False
+    """Mirror each image in every other epoch, instead of by chance: which half begins mirrored is drawn once."""
     brightness: Annotated[float, Range(0, 1)] = 0.0
     """Largest change of brightness, as a share of the full range."""
     contrast: Annotated[float, Range(0, 0.999)] = 0.0
@@ -322,7 +329,7 @@ def _of_run(model: ModelConfig) -> ModelConfig:
     if not model.weights or not (folder / "config.json").is_file():
         return model
     trained = TrainConfig.from_json((folder / "config.json").read_text("utf-8")).model
-    return dataclasses.replace(trained, weights=str(folder), aux_heads=False)
+    return dataclasses.replace(trained, weights=str(folder), aux_heads=False, whitened=False, identity=False)
 
 
 def teachers_of(specification: str) -> list[str]:

@@ -81,6 +81,12 @@ def check(config: Any) -> None:
             "pipeline.cache_dir and pipeline.service exclude each other: its workers read the files themselves. "
             f"Received: {config.pipeline.service!r}"
         )
+    for name in ("whitened", "identity"):
+        if getattr(config.model, name) and config.model.weights:
+            raise ValueError(
+                f"model.{name} is for networks that start from random weights. "
+                f"Received: model.weights {config.model.weights!r}"
+            )
     if config.model.channels not in (1, 3):
         raise ValueError(f"model.channels must be 1 or 3. Received: {config.model.channels}")
     for name in ("saturation", "hue", "randaugment"):

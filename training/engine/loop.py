@@ -56,7 +56,7 @@ class Training:
             if config.quantize:
                 self.network = build_simulation(config, run.splits)
             else:
-                self.network = build_model(config, self.objective.classes, several)
+                self.network = build_model(config, self.objective.classes, several, train)
             kind = MultiWorkerTrainer if devices.workers > 1 else Trainer
             self.trainer = make_trainer(config, self.network, self.objective, self.per_epoch, kind)
             if devices.strategy:

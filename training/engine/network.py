@@ -1,5 +1,7 @@
 """The network of a run."""
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +9,23 @@ import keras
 
 import keras_inception as ki
 
-from ..config import ModelConfig, TrainConfig
+from ..config import ModelConfig, OptionValue, TrainConfig
+from ..data.images import AnyImages
+from .beginning import begin_as_identities, whiten
 from .optimizer import add_penalty
 
 AUTO = "auto"
 """As `model.unfreeze_from`: where the last third of the network begins."""
 
 
-def build_model(config: TrainConfig, classes: int, several: bool = False) -> keras.Model:
+def build_model(
+    config: TrainConfig, classes: int, several: bool = False, images: AnyImages | None = None
+) -> keras.Model:
     """Builds a run's network, taking raw pixels in 0..255, under its dtype policy; the global one stays as it was.
 
     Where it starts from weights, their preprocessing and numerics are built in, and the classifiers are new. Where an
-    image may have `several` labels, all of them end in sigmoids.
+    image may have `several` labels, all of them end in sigmoids. `model.whitened` is done by `images`, and without them
+    left out, as where a network's size is all that matters.
 
     Raises:
         FileNotFoundError: where the weights are meant to be a file and there is none.
@@ -55,6 +62,10 @@ def build_model(config: TrainConfig, classes: int, several: bool = False) -> ker
         batch_norm = "frozen" if settings.weights else "trainable"
     first = last_third(model, settings.name) if settings.unfreeze_from == AUTO else settings.unfreeze_from
     ki.unfreeze(model, first or None, batch_norm)
+    if settings.whitened and images is not None:
+        whiten(model, config, images)
+    if settings.identity:
+        begin_as_identities(model)
     add_penalty(model, config.optimizer)
     return model
 
@@ -75,6 +86,20 @@ def _create(settings: ModelConfig, arguments: dict[str, Any]) -> keras.Model:
         **arguments,
     )
     return model
+
+
+def options_of_another(name: str, options: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """Those of a recipe's builder keywords that hold for another network than the recipe's.
+
+    Keywords that its builder does not know are left out, and so is `variant`, whose forms are each network's own. In
+    the place of a stem for small images that it lacks comes the one that all have.
+    """
+    builder = ki.get_entry(name).load_builder()
+    known = inspect.signature(builder).parameters
+    kept = {key: value for key, value in options.items() if key in known and key != "variant"}
+    if "stem" in kept and kept["stem"] not in vars(builder)["choices"]["stem"]:
+        kept["stem"] = "low_resolution"
+    return kept
 
 
 def last_third(model: keras.Model, name: str) -> str:

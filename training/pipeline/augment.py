@@ -31,6 +31,17 @@ def draws_needed(settings: AugmentConfig) -> int:
     return len(_FIELDS) + 2 * settings.randaugment
 
 
+def alternating(draws: tf.Tensor, first: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+    """The draws of images whose flips alternate: by `first`, float32 [images] in [0, 1), in the first epoch.
+
+    As in "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", Jordan, 2024, https://arxiv.org/abs/2404.00498: two epochs
+    in a row show both of an image's sides, while by chance half of the images show one of them again.
+    """
+    place = _FIELDS.index("flip")
+    flip = (first + tf.cast(epoch % 2, tf.float32) / 2) % 1.0
+    return tf.concat([draws[:, :place], flip[:, None], draws[:, place + 1 :]], axis=1)
+
+
 def randaugment_draws(draws: tf.Tensor) -> tf.Tensor:
     """The draws of one image that RandAugment takes: which operation and how, [operations, 2]."""
     return tf.reshape(draws[len(_FIELDS) :], [-1, 2])
@@ -57,8 +68,8 @@ def crop_window(shape: tf.Tensor, draws: tf.Tensor, settings: AugmentConfig) -> 
 
 def varies_batches(settings: AugmentConfig) -> bool:
     """Whether `vary` has anything to do."""
-    names = ("crop_padding", "flip", "brightness", "contrast", "saturation", "hue", "erase", "mixup", "cutmix")
-    return any(getattr(settings, name) for name in names)
+    flips, colours = ("flip", "alternate_flips"), ("brightness", "contrast", "saturation", "hue")
+    return any(getattr(settings, name) for name in ("crop_padding", *flips, *colours, "erase", "mixup", "cutmix"))
 
 
 def vary(
@@ -109,7 +120,7 @@ def _compiled(settings: AugmentConfig) -> Any:
         drawn = _named(draws)
         if settings.crop_padding:
             pixels = _crop_padded(pixels, drawn, settings.crop_padding)
-        if settings.flip:
+        if settings.flip or settings.alternate_flips:
             pixels = tf.where(_of_images(drawn["flip"] < 0.5), pixels[:, :, ::-1], pixels)
         values = tf.cast(pixels, tf.float32)
         if settings.brightness or settings.contrast or settings.saturation or settings.hue:

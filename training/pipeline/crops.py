@@ -1,4 +1,4 @@
-"""Several views of an image, whose probabilities are averaged: 10, 12 and GoogLeNet's 144 crops.
+"""Several views of an image, whose probabilities are averaged: 2 mirrored ones, or 10, 12 and GoogLeNet's 144 crops.
 
 https://arxiv.org/abs/1409.4842, section 7: the image is resized to four scales, shorter side 256, 288, 320 and 352 for
 an input of 224; of each scale the left, central and right square are taken (top, central and bottom of portraits); of
@@ -8,6 +8,9 @@ those the mirror image as well. 4 x 3 x 6 x 2 = 144. Networks with another input
 10 crops are Krizhevsky's: corners, centre and mirrors in the central square of the smallest scale. The Inception v4
 paper (https://arxiv.org/abs/1602.07261) reports 12 crops and does not define them: here they are those ten, with the
 whole square and its mirror.
+
+2 are the image as it is evaluated and its mirror image: for pictures that their object fills, of which a crop would cut
+off a part, as of CIFAR-10's.
 """
 
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from ..config import TrainConfig
-from .preparing import shortened
+from .preparing import prepare, shortened
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ _VIEWS = {
     12: _Views((8 / 7,), all_squares=False, whole_square=True),
     144: _Views((8 / 7, 9 / 7, 10 / 7, 11 / 7), all_squares=True, whole_square=True),
 }
-CROPS = (1, *_VIEWS)
+CROPS = (1, 2, *_VIEWS)
 
 
 def check_crops(count: int) -> None:
@@ -48,11 +51,18 @@ def crops(image: tf.Tensor, config: TrainConfig, count: int) -> tf.Tensor:
     Args:
         image: uint8 [height, width, channels].
         config: the configuration of the run, for the size of the input and the interpolation.
-        count: 10, 12 or 144.
+        count: 2, 10, 12 or 144.
     """
-    size, views = config.model.image_size, _VIEWS[count]
+    found = [prepare(image, config)] if count == 2 else _crops(image, config, _VIEWS[count])
+    size, channels = config.model.image_size, config.model.channels
+    plain = tf.ensure_shape(tf.stack(found), (count // 2, size, size, channels))
+    return tf.concat([plain, tf.reverse(plain, axis=[2])], axis=0)
+
+
+def _crops(image: tf.Tensor, config: TrainConfig, views: _Views) -> list[tf.Tensor]:
+    """The views before they are mirrored."""
+    size, found = config.model.image_size, []
     image = shortened(image, ends=views.all_squares)
-    found = []
     for scale in views.scales:
         side = round(size * scale)
         shape = tf.shape(image)[:2]
@@ -67,8 +77,7 @@ def crops(image: tf.Tensor, config: TrainConfig, count: int) -> tf.Tensor:
                 found.append(square[top : top + size, left : left + size])
             if views.whole_square:
                 found.append(_resize(square, (size, size), config))
-    plain = tf.ensure_shape(tf.stack(found), (count // 2, size, size, config.model.channels))
-    return tf.concat([plain, tf.reverse(plain, axis=[2])], axis=0)
+    return found
 
 
 def _resize(image: tf.Tensor, shape: tf.Tensor | tuple[int, int], config: TrainConfig) -> tf.Tensor:

@@ -12,7 +12,7 @@ from ..config import TrainConfig
 from ..data.decode import aside
 from ..data.images import AnyImages, EncodedImages, StreamImages
 from ..data.order import Order, shuffled, stateless_seed, uniforms
-from .augment import crop_window, draws_needed, randaugment_draws, varies_batches, vary
+from .augment import alternating, crop_window, draws_needed, randaugment_draws, varies_batches, vary
 from .preparing import _finish, _parallel, _to_pixels, cached, is_prepared, looked_at, prepare
 from .randaugment import randaugment
 
@@ -58,7 +58,11 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def with_draws(step: tf.Tensor, indices: tf.Tensor, handles: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        draws = uniforms(config.seed, step // order.steps, indices, draws_needed(settings))
+        epoch = step // order.steps
+        draws = uniforms(config.seed, epoch, indices, draws_needed(settings))
+        if settings.alternate_flips:
+            whole_run = tf.constant(-1, tf.int64)  # a number that no epoch has
+            draws = alternating(draws, uniforms(config.seed, whole_run, indices, 1)[:, 0], epoch)
         return tf.fill(tf.shape(indices), step), indices, handles, draws
 
     @tf.autograph.experimental.do_not_convert

@@ -18,7 +18,7 @@ TRAINING = (
     "warmup_epochs", "augment", "batch_size",
 )  # fmt: skip
 """Dimensions of `HyperInception` that this space knows as well."""
-_SIZES = (65, 128)  # below these the stem for low resolutions alone, above them that for ImageNet alone
+_STEMS = {"low_resolution": (1, 128), "half_resolution": (32, 128), "imagenet": (65, 10_000)}  # sizes that suit each
 _CELL_WORDS = {
     "factorisation": ("5x5", "two_3x3", "1x5_5x1", "1x7_7x1"),
     "pool": ("max", "avg"),
@@ -117,7 +117,7 @@ class HyperInceptionCell(RecipeHyperModel):
 def _cell_dimensions(recipe: TrainConfig) -> dict[str, tuple[Value, list[Value]]]:
     """The dimensions of the module: the value where a grid begins, and all values."""
     size = recipe.model.image_size
-    stems = [*["low_resolution"] * (size <= _SIZES[1]), *["imagenet"] * (size >= _SIZES[0])]
+    stems = [stem for stem, (least, most) in _STEMS.items() if least <= size <= most]
     stem = str(recipe.model.options.get("stem", stems[0]))
     low = stem == "low_resolution"
     return {

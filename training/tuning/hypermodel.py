@@ -154,7 +154,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             raise keras_tuner.errors.FailedTrialError(reason)
         config = self.config(hp)
         keras.utils.set_random_seed(config.seed)
-        network = build_model(config, self.classes, self.several)
+        network = build_model(config, self.classes, self.several, self.splits(config).train)
         model = make_trainer(
             config,
             network,

@@ -13,6 +13,7 @@ import numpy as np
 import keras_inception as ki
 
 from ..config import AugmentConfig, TrainConfig
+from ..engine.network import options_of_another
 from ..recipes import load_recipe
 from .costs import block_names
 from .hypermodel import RecipeHyperModel, Value
@@ -212,12 +213,10 @@ def _put_network(config: TrainConfig, name: str) -> TrainConfig:
     """Another network, with those of the recipe's settings that it has."""
     if name == config.model.name:
         return config
-    known = inspect.signature(ki.get_entry(name).load_builder()).parameters
-    options = {key: value for key, value in config.model.options.items() if key in known and key != "variant"}
     model = dataclasses.replace(
         config.model,
         name=name,
-        options=options,
+        options=options_of_another(name, config.model.options),
         alpha=config.model.alpha if _has(name, "alpha") else 1.0,
         aux_heads=config.model.aux_heads and _has(name, "aux_weight"),
     )
