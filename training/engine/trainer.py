@@ -9,6 +9,7 @@ from keras import ops
 
 from ..config import TrainConfig
 from .batch_norm import fused_batch_norms
+from .convolutions import gradients_as_products
 from .objective import Objective
 from .optimizer import make_optimizer
 from .updates import fused_updates
@@ -88,7 +89,8 @@ class Trainer(keras.Model):
             return super().train_step(*arguments) if self.average is None else self._stateless_train_step(*arguments)
         if keras.backend.backend() != "tensorflow" or self.jit_compile or self._distribute_strategy is not None:
             return self._stateful_train_step(*arguments)  # XLA fuses by itself; devices share what a step computes
-        with fused_batch_norms(self._flatten_layers(include_self=False)), fused_updates(self.optimizer):
+        layers = list(self._flatten_layers(include_self=False))
+        with fused_batch_norms(layers), gradients_as_products(layers), fused_updates(self.optimizer):
             return self._stateful_train_step(*arguments)
 
     def _stateful_train_step(self, data: Any) -> Any:

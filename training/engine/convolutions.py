@@ -1,0 +1,128 @@
+"""Gradients of convolutions' kernels as products of matrices, where networks are trained on TensorFlow on a CPU.
+
+oneDNN's gradients of kernels take up to four times as long in bfloat16 as products of the same matrices, and somewhat
+longer in float32 where the kernel is 1x1. As with batch norms, layers stay Keras's: only while a step is traced do they
+say what to compute. `benchmarks/kernel_gradients.py` measures both.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras import ops
+
+FASTER_DTYPES = ("float32", "bfloat16")
+# A larger kernel wants its input laid out once for each of its places: that pays where products are quick, maps small.
+_LEAST_FILTERS, _LARGEST_MAP = 128, 100
+
+
+@contextmanager
+def gradients_as_products(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
+    """Kernels of convolutions among the layers get their gradients so meanwhile, wherever that is quicker."""
+    import tensorflow as tf
+
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    changed = [] if on_gpu else [(layer, *change) for layer in layers if (change := _change_of(layer)) is not None]
+    for layer, name, function in changed:
+        setattr(layer, name, function)
+    try:
+        yield
+    finally:
+        for layer, name, _ in changed:
+            delattr(layer, name)
+
+
+def _change_of(layer: Any) -> tuple[str, Callable[..., Any]] | None:
+    """Which method of a layer is to compute what instead; None where it stays as it is."""
+    kind = type(layer)  # subclasses may compute something else
+    if kind not in (keras.layers.Conv2D, keras.layers.SeparableConv2D) or not layer.trainable:
+        return None
+    if layer.data_format != "channels_last" or set(layer.dilation_rate) != {1} or layer.dtype_policy.quantization_mode:
+        return None
+    if layer.compute_dtype not in FASTER_DTYPES:
+        return None
+    if kind is keras.layers.SeparableConv2D:
+        return "call", _separable_call(layer)
+    if set(layer.strides) != {1} or layer.groups != 1 or layer.lora_enabled:
+        return None
+    kerass = layer.convolution_op
+
+    def convolution_op(inputs: Any, kernel: Any) -> Any:
+        paying = pays(layer.compute_dtype, kernel.shape, inputs.shape)
+        return convolve(inputs, kernel, layer.padding) if paying else kerass(inputs, kernel)
+
+    return "convolution_op", convolution_op
+
+
+def pays(dtype: str, kernel: Sequence[int], inputs: Sequence[int | None]) -> bool:
+    """Whether a kernel's gradient is quicker as products, by the shapes of the kernel and of what is convolved."""
+    if tuple(kernel[:2]) == (1, 1):
+        return True
+    if dtype != "bfloat16" or kernel[3] < _LEAST_FILTERS or inputs[1] is None or inputs[2] is None:
+        return False
+    return inputs[1] * inputs[2] <= _LARGEST_MAP
+
+
+def _separable_call(layer: Any) -> Callable[[Any], Any]:
+    def call(inputs: Any) -> Any:
+        values = ops.depthwise_conv(
+            inputs, layer.depthwise_kernel, strides=layer.strides, padding=layer.padding, data_format="channels_last"
+        )
+        values = convolve(values, layer.pointwise_kernel, "valid")
+        if layer.use_bias:
+            values = ops.add(values, ops.reshape(layer.bias, (1, 1, 1, -1)))
+        return values if layer.activation is None else layer.activation(values)
+
+    return call
+
+
+def convolve(inputs: Any, kernel: Any, padding: str) -> Any:
+    """A convolution of stride 1, channels last, whose kernel has its gradient from products of matrices.
+
+    Args:
+        inputs: [batch, height, width, channels].
+        kernel: [height, width, channels, filters].
+        padding: `"same"` or `"valid"`.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolved(inputs: Any, kernel: Any) -> Any:
+        how = {"strides": [1, 1, 1, 1], "padding": padding.upper()}
+
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            of_inputs = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, **how
+            )
+            return of_inputs, kernel_gradient(inputs, upstream, kernel.shape, padding)
+
+        return tf.nn.conv2d(inputs, kernel, **how), gradients
+
+    return convolved(ops.convert_to_tensor(inputs), ops.convert_to_tensor(kernel))
+
+
+def kernel_gradient(inputs: Any, upstream: Any, shape: Any, padding: str) -> Any:
+    """The gradient of a kernel: for each of its places, the inputs that it meets, transposed, times what comes in.
+
+    Args:
+        inputs: what was convolved, [batch, height, width, channels].
+        upstream: gradient of the outputs, [batch, height, width, filters].
+        shape: of the kernel.
+        padding: `"same"` or `"valid"`.
+    """
+    import tensorflow as tf
+
+    height, width, channels, filters = shape
+    if padding == "same":
+        around = [[(size - 1) // 2, size // 2] for size in (height, width)]
+        inputs = tf.pad(inputs, [[0, 0], *around, [0, 0]])
+    rows, columns = tf.unstack(tf.shape(upstream)[1:3])
+    incoming = tf.reshape(upstream, [-1, filters])
+    places = [
+        tf.reshape(inputs[:, top : top + rows, left : left + columns], [-1, channels])
+        for top in range(height)
+        for left in range(width)
+    ]
+    products = [tf.matmul(place, incoming, transpose_a=True) for place in places]
+    return tf.reshape(tf.stack(products), shape)
