@@ -1,10 +1,12 @@
-"""Gradients of convolutions' kernels as products of matrices, where networks are trained on TensorFlow on a CPU.
+"""Convolutions as quick as TensorFlow has them, where networks are trained on a CPU.
 
 oneDNN's gradients of kernels take up to four times as long in bfloat16 as products of the same matrices, and somewhat
-longer in float32 where the kernel is 1x1. As with batch norms, layers stay Keras's: only while a step is traced do they
-say what to compute. `benchmarks/kernel_gradients.py` measures both.
+longer in float32 where the kernel is 1x1; `benchmarks/kernel_gradients.py` measures both. Grouped convolutions Keras
+3.15 compiles with XLA, which takes more than ten times as long as oneDNN, since TensorFlow has no gradients of them
+without oneDNN. As with batch norms, layers stay Keras's: only while a step is traced do they say what to compute.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +20,8 @@ _LEAST_FILTERS, _LARGEST_MAP = 128, 100
 
 
 @contextmanager
-def gradients_as_products(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
-    """Kernels of convolutions among the layers get their gradients so meanwhile, wherever that is quicker."""
+def quick_convolutions(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
+    """Convolutions among the layers are computed in the quickest of the ways meanwhile."""
     import tensorflow as tf
 
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -44,7 +46,11 @@ def _change_of(layer: Any) -> tuple[str, Callable[..., Any]] | None:
         return None
     if kind is keras.layers.SeparableConv2D:
         return "call", _separable_call(layer)
-    if set(layer.strides) != {1} or layer.groups != 1 or layer.lora_enabled:
+    if layer.lora_enabled:
+        return None
+    if layer.groups > 1:
+        return ("convolution_op", _grouped(layer)) if has_gradients_of_groups() else None
+    if set(layer.strides) != {1}:
         return None
     kerass = layer.convolution_op
 
@@ -62,6 +68,31 @@ def pays(dtype: str, kernel: Sequence[int], inputs: Sequence[int | None]) -> boo
     if dtype != "bfloat16" or kernel[3] < _LEAST_FILTERS or inputs[1] is None or inputs[2] is None:
         return False
     return inputs[1] * inputs[2] <= _LARGEST_MAP
+
+
+def _grouped(layer: Any) -> Callable[[Any, Any], Any]:
+    import tensorflow as tf
+
+    strides, padding = layer.strides, layer.padding.upper()
+    return lambda inputs, kernel: tf.nn.conv2d(
+        ops.convert_to_tensor(inputs), ops.convert_to_tensor(kernel), strides, padding
+    )
+
+
+@functools.cache
+def has_gradients_of_groups() -> bool:
+    """Whether TensorFlow, as it is here, has gradients of grouped convolutions of its own."""
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device("CPU"), tf.GradientTape() as tape:  # a step that is traced calls this
+        inputs, kernel = tf.ones((1, 2, 2, 4)), tf.ones((1, 1, 2, 4))
+        tape.watch([inputs, kernel])
+        outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
+        try:
+            tape.gradient(outputs, [inputs, kernel])
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
 
 
 def _separable_call(layer: Any) -> Callable[[Any], Any]:

@@ -9,7 +9,7 @@ from keras import ops
 
 from ..config import TrainConfig
 from .batch_norm import fused_batch_norms
-from .convolutions import gradients_as_products
+from .convolutions import quick_convolutions
 from .objective import Objective
 from .optimizer import make_optimizer
 from .updates import fused_updates
@@ -90,7 +90,7 @@ class Trainer(keras.Model):
         if keras.backend.backend() != "tensorflow" or self.jit_compile or self._distribute_strategy is not None:
             return self._stateful_train_step(*arguments)  # XLA fuses by itself; devices share what a step computes
         layers = list(self._flatten_layers(include_self=False))
-        with fused_batch_norms(layers), gradients_as_products(layers), fused_updates(self.optimizer):
+        with fused_batch_norms(layers), quick_convolutions(layers), fused_updates(self.optimizer):
             return self._stateful_train_step(*arguments)
 
     def _stateful_train_step(self, data: Any) -> Any:
