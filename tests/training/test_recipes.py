@@ -122,7 +122,8 @@ def test_the_optimizer_of_a_recipe_is_made(name):
         assert (optimizer.rho, optimizer.momentum, optimizer.epsilon) == (0.9, 0.9, 1.0)
     if config.optimizer.name == "sgd":
         assert optimizer.momentum == 0.9
-        assert optimizer.nesterov == (name in {"cifar10", "digits", "flowers17", "resnext50", "shufflenet"})
+        looks_ahead = {"cifar10", "cifar10_full", "digits", "flowers17", "resnext50", "shufflenet"}
+        assert optimizer.nesterov == (name in looks_ahead)
     assert optimizer.global_clipnorm == (2.0 if name == "inception_v3" else None)
 
 

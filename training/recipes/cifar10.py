@@ -1,16 +1,19 @@
-r"""GoogLeNet on CIFAR-10, a quarter as wide, with the low-resolution stem.
+r"""One wide Inception module a stage, for a tenth to a fifth of CIFAR-10.
 
     keras-inception train --recipe cifar10 --output runs/cifar10 \
-        --data folder:cifar10/train --test-data folder:cifar10/test
+        --data folder:cifar10/train --test-data folder:cifar10/test --precision mixed_bfloat16
 
-Without `--data`, the whole of CIFAR-10 comes from TFDS. What follows is for 10,000 training images (1,000 a class).
+What follows is for 10,000 training images (1,000 a class); `cifar10_full` is for all 50,000.
 
-Accuracy: 78.3 % on 2,000 test images with seed 0; 71.7 % with `--epochs 12`.
-Time: 28 minutes on 2 cores of an AMD EPYC, a minute an epoch; 14 minutes with `--epochs 12`.
+Accuracy: 84.1 % on 2,000 test images with seed 0, in mixed_bfloat16; 84.2 % with `evaluate --crops 2`.
+Time: 39 minutes on one core of an Intel Xeon with AMX, beside other work; an epoch takes 17 to 40 s there, as the
+machine is busy. In float32 an epoch takes some 2.7 times as long.
 
-Chosen here: all but the crops of a padded image and the flips. The decay is decoupled, so that 0.005 is what an L2
-penalty of 0.0005 is to SGD with momentum 0.9; a tenth of it, without smoothing, ended at 73.0 % after 14 epochs with a
-rate of 0.08. Without random erasing 20 epochs ended at 74.9 %, and at 77.6 % in mixed_bfloat16.
+Chosen here, after "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", Jordan, 2024, https://arxiv.org/abs/2404.00498:
+the whitened first layer, identities to begin with, flips that alternate, and a network that is wide, shallow and pools
+early. Its modules have two branches, 3x3 and two 3x3. In 40 epochs it gets 82.6 % with random erasing of half of the
+images and 79.1 % with CutMix, which learns slower and goes further: with MixUp or CutMix it is at 84.1 % after 90. 1.5
+times as wide it ended at 83.8 % after 64 epochs, which take longer.
 """
 
 from ..config import (
@@ -26,20 +29,26 @@ from ..config import (
 CONFIG = TrainConfig(
     recipe="cifar10",
     data="tfds:cifar10",
-    epochs=26,
+    epochs=90,
     model=ModelConfig(
-        name="inception_v1",
-        alpha=0.25,
-        aux_heads=True,
+        name="inception_cell",
+        aux_heads=False,
         image_size=32,
         channels=3,
         batch_norm_momentum=0.9,
-        options={"stem": "low_resolution"},
+        whitened=True,
+        identity=True,
+        options={
+            "stem": "half_resolution", "width": 128, "modules": 3, "branch_1x1": 0, "branch_3x3": 1, "branch_5x5": 1,
+            "branch_pool": 0, "factorisation": "two_3x3",
+        },
     ),
     pipeline=PipelineConfig(
-        batch_size=64, validation_share=0.05, augment=AugmentConfig(crop_padding=4, flip=True, erase=0.25)
+        batch_size=64,
+        validation_share=0.05,
+        augment=AugmentConfig(crop_padding=4, alternate_flips=True, mixup=0.2, cutmix=1.0),
     ),
     optimizer=OptimizerConfig(name="sgd", learning_rate=0.1, momentum=0.9, weight_decay=5e-3),
     schedule=ScheduleConfig(name="cosine", warmup_epochs=1),
     objective=ObjectiveConfig(label_smoothing=0.1),
-)
+)  # fmt: skip
