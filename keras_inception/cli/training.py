@@ -75,12 +75,14 @@ def with_options(config: TrainConfig, defaults: TrainConfig) -> TrainConfig:
 
     Of another network than the recipe's, those that it has.
     """
-    options = defaults.model.options
+    options, given = defaults.model.options, config.model.options
+    if given == options:  # none were given
+        given = {}
     if config.model.name != defaults.model.name:
         from keras_inception.training.engine.network import options_of_another
 
         options = options_of_another(config.model.name, options)
-    options = {**options, **config.model.options}
+    options = {**options, **given}
     return dataclasses.replace(config, model=dataclasses.replace(config.model, options=options))
 
 

@@ -8,6 +8,7 @@ import keras
 import pytest
 
 import keras_inception as ki
+from keras_inception.cli.training import with_options
 from keras_inception.training import list_recipes, load_recipe, recipes
 from keras_inception.training.engine.network import build_model, options_of_another
 from keras_inception.training.engine.objective import make_objective
@@ -184,3 +185,19 @@ def test_the_documented_table_is_that_of_the_configurations():
 def test_another_network_takes_of_a_recipes_options_those_that_it_has(name, kept):
     options = {"stem": "half_resolution", "width": 64, "dropout": 0.1, "variant": "paper"}
     assert options_of_another(name, options) == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"name": "mobilenet_v2"}, {"stem": "low_resolution"}),
+        ({"name": "mobilenet_v2", "options": {"dropout": 0.2}}, {"stem": "low_resolution", "dropout": 0.2}),
+        ({"options": {"width": 64}}, load_recipe("cifar10").model.options | {"width": 64}),
+        ({}, load_recipe("cifar10").model.options),
+    ],
+    ids=["another network", "with options of its own", "an option", "nothing"],
+)
+def test_the_command_line_changes_a_recipes_network(changes, expected):
+    recipe = load_recipe("cifar10")
+    config = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **changes))
+    assert with_options(config, recipe).model.options == expected
