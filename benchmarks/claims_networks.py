@@ -53,12 +53,12 @@ def cell_without_norms(**given: Any) -> keras.Model:
     return ki.InceptionCell(numerics=WITHOUT_NORMS, **given)
 
 
-def residual(*, blocks: int = 12, width: int = 48, **given: Any) -> keras.Model:
+def residual(*, blocks: int = 12, width: int = 32, **given: Any) -> keras.Model:
     """Inception-ResNet's 35x35 modules, in three stages, behind a stem for small images."""
     return _of_blocks(lambda branches: Residual(branches, 0.3), blocks, width, given)
 
 
-def not_residual(*, blocks: int = 12, width: int = 48, **given: Any) -> keras.Model:
+def not_residual(*, blocks: int = 12, width: int = 32, **given: Any) -> keras.Model:
     """The same with nothing added."""
     return _of_blocks(Plain, blocks, width, given)
 

@@ -61,7 +61,9 @@ def fitted(model: keras.Model, size: int, count: int, callbacks: Callable[[], li
     """Steps of a compiled model's `fit`, on the same batch again and again."""
     import tensorflow as tf
 
-    data = tf.data.Dataset.from_tensors(batch_of(size, count)).repeat().prefetch(2)
+    untuned = tf.data.Options()  # a tuner of tf.data's sleeps, ever longer, and the end of `fit` waits until it wakes
+    untuned.autotune.enabled = False
+    data = tf.data.Dataset.from_tensors(batch_of(size, count)).repeat().prefetch(2).with_options(untuned)
 
     def run(steps: int) -> None:
         model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False, callbacks=callbacks())

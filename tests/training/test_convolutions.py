@@ -11,7 +11,13 @@ import pytest
 import tensorflow as tf
 
 from keras_inception.training.engine import convolutions
-from keras_inception.training.engine.convolutions import convolve, kernel_gradient, pays, quick_convolutions
+from keras_inception.training.engine.convolutions import (
+    convolve,
+    depthwise,
+    kernel_gradient,
+    pays,
+    quick_convolutions,
+)
 
 LIMITS = {"float32": 1e-5, "bfloat16": 1e-2}  # bfloat16 has eight bits; without oneDNN, TensorFlow also sums in it
 LAYERS = {
@@ -38,7 +44,8 @@ LEFT_TO_KERAS = {
     "float16": keras.layers.Conv2D(4, 1, dtype="mixed_float16"),
     "a frozen one": frozen(keras.layers.Conv2D(4, 1)),
     "a user's own": Own(4, 1),
-    "a depthwise one": keras.layers.DepthwiseConv2D(1),
+    "a depthwise one of stride 1": keras.layers.DepthwiseConv2D(1, dtype="mixed_bfloat16"),
+    "a depthwise one in float32": keras.layers.DepthwiseConv2D(1, 2),
 }
 
 
@@ -110,6 +117,43 @@ def test_a_layer_computes_what_keras_computes_and_is_as_before(case):
     check(found, expected, LIMITS[layer.compute_dtype])
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("size", "strides"), [((8, 9), (2, 2)), ((7, 7), (2, 2)), ((9, 8), (3, 3))], ids=str)
+def test_in_bfloat16_a_depthwise_convolution_with_strides_has_the_gradients_of_float32(size, strides, padding):
+    rng = np.random.default_rng(0)
+    shapes = [(2, *size, 3), (3, 3, 3, 2)]
+    values = [tf.cast(tf.constant(rng.normal(size=shape)), "bfloat16") for shape in shapes]
+    found = []
+    for dtype in ("bfloat16", "float32"):
+        parts = [tf.cast(value, dtype) for value in values]
+        with tf.GradientTape() as tape:
+            tape.watch(parts)
+            outputs = depthwise(*parts, strides, padding)
+            loss = tf.reduce_sum(tf.cast(outputs, "float32") ** 2)
+        found.append([outputs, *tape.gradient(loss, parts)])
+    assert {value.dtype for value in found[0]} == {tf.bfloat16}
+    check(*([np.asarray(value, "float32") for value in side] for side in found), LIMITS["bfloat16"])
+
+
+def test_a_depthwise_layer_with_strides_is_kerass_but_for_the_gradient_of_its_inputs():
+    layer = keras.layers.DepthwiseConv2D(3, 2, padding="same", activation="relu", dtype="mixed_bfloat16")
+    layer.build((None, 7, 7, 4))
+    layer.bias.assign([-0.5, 0.0, 0.5, 1.0])
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(3, 7, 7, 4)), layer.compute_dtype)
+    _, expected = step_of(layer, inputs)
+    with quick_convolutions([layer]):
+        now, found = step_of(layer, inputs)
+    types = {
+        operation.type: operation.outputs[0].dtype
+        for operation in now.get_concrete_function(inputs).graph.get_operations()
+        if "Backprop" in operation.type
+    }
+    assert types["DepthwiseConv2dNativeBackpropInput"] == tf.float32
+    assert types["DepthwiseConv2dNativeBackpropFilter"] == tf.bfloat16
+    assert not {"call", "convolution_op"} & set(vars(layer))
+    check(found, expected, LIMITS["bfloat16"])
+
+
 @pytest.mark.parametrize("case", LEFT_TO_KERAS)
 def test_what_is_left_to_keras(case):
     layer = LEFT_TO_KERAS[case]
@@ -128,10 +172,15 @@ def test_what_is_left_to_keras(case):
         ("bfloat16", (3, 3, 128, 128), 11, False),
         ("bfloat16", (3, 3, 128, 128), None, False),
         ("bfloat16", (1, 7, 128, 127), 8, False),
+        ("float32", (1, 1, 64, 128), 8, False),
+        ("bfloat16", (1, 1, 64, 128), 8, True),
+        ("bfloat16", (1, 1, 4, 128), 8, False),
+        ("bfloat16", (3, 3, 64, 128), 8, False),
     ],
 )
 def test_products_are_for_1x1_kernels_and_for_small_maps_of_many_filters_in_bfloat16(dtype, kernel, side, expected):
-    assert pays(dtype, kernel, (None, side, side, 3)) is expected
+    channels = 128 if kernel[3] == 128 else kernel[2]  # of fewer than that a kernel meets the channels of its group
+    assert pays(dtype, kernel, (None, side, side, channels)) is expected
 
 
 GROUPED = """
@@ -141,8 +190,9 @@ from keras_inception.training.engine.convolutions import has_gradients_of_groups
 sys.path.insert(0, {folder!r})
 from test_convolutions import check, step_of
 assert has_gradients_of_groups()
-for options in ({{}}, {{"strides": 2, "padding": "same"}}, {{"dtype": "mixed_bfloat16"}}):
-    layer = keras.layers.Conv2D(12, 3, groups=3, **options)
+ways = ({{}}, {{"strides": 2, "padding": "same"}}, {{"dtype": "mixed_bfloat16"}})
+for options in (*ways, {{"kernel_size": 1, "dtype": "mixed_bfloat16"}}):
+    layer = keras.layers.Conv2D(12, groups=3, **{{"kernel_size": 3}} | options)
     layer.build((None, 7, 7, 6))
     inputs = tf.constant(np.random.default_rng(0).normal(size=(3, 7, 7, 6)), layer.compute_dtype)
     before, expected = step_of(layer, inputs)
@@ -150,6 +200,7 @@ for options in ({{}}, {{"strides": 2, "padding": "same"}}, {{"dtype": "mixed_bfl
         now, found = step_of(layer, inputs)
     graphs = [str(step.get_concrete_function(inputs).graph.as_graph_def()) for step in (before, now)]
     assert "_XlaMustCompile" in graphs[0] and "_XlaMustCompile" not in graphs[1]
+    assert ('"Conv2DBackpropFilter"' in graphs[1]) == (layer.kernel_size == (3, 3))
     check(found, expected, {limits!r}[layer.compute_dtype])
 """
 

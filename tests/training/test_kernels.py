@@ -9,7 +9,7 @@ import tensorflow as tf
 from killed_training import config, tiny_registered
 
 from keras_inception.training.config import OptimizerConfig
-from keras_inception.training.engine.batch_norm import can_be_fused, fused_batch_norms
+from keras_inception.training.engine.batch_norm import can_be_fused, fused_batch_norms, normalise
 from keras_inception.training.engine.network import build_model
 from keras_inception.training.engine.objective import make_objective
 from keras_inception.training.engine.optimizer import make_optimizer
@@ -62,6 +62,33 @@ def test_a_fused_batch_norm_is_kerass(shape, precision, scale, center):
     for value, keras_value in zip(fused, expected, strict=True):
         atol = LIMITS[precision] * max(1.0, np.abs(keras_value).max())
         np.testing.assert_allclose(value, keras_value, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("channels", [1, 15, 16, 17])
+def test_channels_that_fill_the_registers_change_nothing(channels):
+    rng = np.random.default_rng(0)
+    inputs, upstream = (tf.constant(rng.normal(1, 2, (3, 4, 4, channels)), "float32") for _ in range(2))
+    gamma, beta = (tf.constant(rng.uniform(0.5, 2, channels), "float32") for _ in range(2))
+    found = []
+    for whole_registers in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, gamma, beta])
+            results = normalise(inputs, gamma, beta, 1e-3, whole_registers=whole_registers)
+        found.append([*results, *tape.gradient(results[0], [inputs, gamma, beta], upstream)])
+    for value, other in zip(*found, strict=True):
+        assert value.shape == other.shape
+        np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "channels", "filled"), [("mixed_bfloat16", 24, 32), ("float32", 24, 24)])
+def test_in_bfloat16_registers_are_filled(precision, channels, filled):
+    layer = batch_norm((None, 4, 4, channels), dtype=precision)
+    with fused_batch_norms([layer]):
+        step = tf.function(lambda x: layer(x, training=True)).get_concrete_function(
+            tf.TensorSpec((None, 4, 4, channels), layer.compute_dtype)
+        )
+    (norm,) = [one for one in step.graph.get_operations() if one.type == "FusedBatchNormV3"]
+    assert norm.inputs[0].shape[-1] == filled
 
 
 def test_a_batch_of_unknown_size_has_the_biased_variance_too():

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 
 FUSED_DTYPES = ("float32", "bfloat16", "float16")
+# oneDNN's quick kernels are for whole registers of so many channels.
+_REGISTER = 16
 
 
 @contextmanager
@@ -49,7 +51,9 @@ def _fused_call(layer: Any) -> Callable[..., Any]:
     def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not training or mask is not None:
             return keras_call(inputs, training=training, mask=mask)
-        outputs, mean, variance = normalise(inputs, layer.gamma, layer.beta, layer.epsilon)
+        outputs, mean, variance = normalise(
+            inputs, layer.gamma, layer.beta, layer.epsilon, whole_registers=wants_whole_registers(layer.compute_dtype)
+        )
         for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving * layer.momentum + value * (1.0 - layer.momentum))
         return outputs
@@ -57,7 +61,16 @@ def _fused_call(layer: Any) -> Callable[..., Any]:
     return call
 
 
-def normalise(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+def wants_whole_registers(dtype: str) -> bool:
+    """Whether it pays to fill oneDNN's registers with channels of zeros; `benchmarks/operators.py` measures it."""
+    import tensorflow as tf
+
+    return dtype == "bfloat16" and not tf.config.list_physical_devices("GPU")
+
+
+def normalise(
+    inputs: Any, gamma: Any, beta: Any, epsilon: float, *, whole_registers: bool = False
+) -> tuple[Any, Any, Any]:
     """Normalises a batch by its own statistics, which are computed in float32.
 
     Args:
@@ -65,6 +78,7 @@ def normalise(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, 
         gamma: scale [channels], None for ones.
         beta: offset [channels], None for zeros.
         epsilon: added to the variance.
+        whole_registers: add channels of zeros to a multiple of 16, and take them away again.
 
     Returns:
         The outputs like the inputs; mean and biased variance, float32 [channels].
@@ -72,15 +86,21 @@ def normalise(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, 
     import tensorflow as tf
 
     channels = inputs.shape[-1]
+    count = tf.cast(tf.size(inputs) // channels, "float32")
+    missing = -channels % _REGISTER if whole_registers else 0
+    if missing:
+        inputs = tf.pad(inputs, [[0, 0], [0, 0], [0, 0], [0, missing]])
     outputs, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs,
-        scale=tf.ones(channels) if gamma is None else tf.convert_to_tensor(gamma),
-        offset=tf.zeros(channels) if beta is None else tf.convert_to_tensor(beta),
+        scale=tf.pad(tf.ones(channels) if gamma is None else tf.convert_to_tensor(gamma), [[0, missing]]),
+        offset=tf.pad(tf.zeros(channels) if beta is None else tf.convert_to_tensor(beta), [[0, missing]]),
         mean=tf.zeros(0),
         variance=tf.zeros(0),
         epsilon=epsilon,
         is_training=True,
     )
-    count = tf.cast(tf.size(inputs) // channels, "float32")
+    if missing:
+        outputs = tf.slice(outputs, [0, 0, 0, 0], [-1, -1, -1, channels])  # whose gradient is quicker than an index's
+        mean, unbiased = mean[:channels], unbiased[:channels]
     # Of one value the kernel's variance is not defined and Keras's is 0.
     return outputs, mean, tf.math.multiply_no_nan(unbiased, (count - 1) / count)
