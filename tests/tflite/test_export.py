@@ -257,6 +257,14 @@ def test_a_cut_file_is_refused_before_native_code_sees_it(copy: Export, share: f
         LiteRTModel(path)
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux alone says what a process has mapped")
+def test_a_file_is_mapped_and_checked_without_a_copy_of_its_own(small: Export, monkeypatch):
+    monkeypatch.setattr(Path, "read_bytes", None)
+    models = [LiteRTModel(small.files["float32"], checked=checked) for checked in (False, True)]
+    assert np.array_equal(models[0](IMAGES[:2]), models[1](IMAGES[:2]))
+    assert str(small.files["float32"].resolve()) in Path("/proc/self/maps").read_text()
+
+
 def test_no_folder_appears_past_a_limit(tmp_path: Path):
     limits = kt.Limits(difference=-1.0)
     with pytest.raises(kt.ExportError, match="must stay within the limits"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import ExportError
 
@@ -25,14 +27,23 @@ _GPU_OPERATORS = {
 
 def sealed(content: bytes) -> bytes:
     """Closes a TFLite file with the hash of all that precedes it; see `SEAL`."""
-    return content[:-_DIGITS] + hashlib.sha256(content[:-_DIGITS]).hexdigest().encode()
+    return content[:-_DIGITS] + _hash(content)
 
 
-def check_flatbuffer(path: Path, content: bytes) -> None:
+def _hash(content: bytes | mmap.mmap) -> bytes:
+    return hashlib.sha256(memoryview(content)[:-_DIGITS]).hexdigest().encode()
+
+
+def mapped(file: BinaryIO) -> bytes | mmap.mmap:
+    """What is in a file, mapped into memory: pages that are not read are not loaded, and none is the process's own."""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.seek(0, os.SEEK_END) else b""
+
+
+def check_flatbuffer(path: Path, content: bytes | mmap.mmap) -> None:
     """Raises `ExportError` unless the bytes are a whole TFLite file: a cut or changed one can crash native code."""
     if len(content) < 8 or content[4:8] != _IDENTIFIER:
         raise ExportError(f"A .tflite file must be a TFLite model. Received: {path}, which is something else.")
-    if content[-len(SEAL) : -_DIGITS] == _SEAL and sealed(content) != content:
+    if content[-len(SEAL) : -_DIGITS] == _SEAL and _hash(content) != content[-_DIGITS:]:
         raise ExportError(f"A .tflite file must be as it was written. Received: {path}, which has been changed.")
     try:
         operators(content)
@@ -40,7 +51,7 @@ def check_flatbuffer(path: Path, content: bytes) -> None:
         raise ExportError(f"A .tflite file must be whole. Received: {path}, which is cut off or damaged.") from error
 
 
-def operators(content: bytes) -> dict[str, int]:
+def operators(content: bytes | mmap.mmap) -> dict[str, int]:
     """Counts the operators of a TFLite model, read from the file itself.
 
     Args:
@@ -174,7 +185,7 @@ def _bytes_vector(builder: Any, data: bytes) -> int:
     return builder.EndVector()
 
 
-def _model(content: bytes) -> Any:
+def _model(content: bytes | mmap.mmap) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     return schema.Model.GetRootAs(content, 0)

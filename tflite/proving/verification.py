@@ -159,7 +159,7 @@ def _open(export: Export, entry: dict[str, Any], threads: int) -> Opened | LiteR
     if entry["mode"] == ONNX:
         return open_onnx(path, threads=threads)
     signature = LEARNING_SIGNATURE if entry["mode"] == LEARNING else SIGNATURE
-    return LiteRTModel(path, threads=threads, signature=signature, content=path.read_bytes())
+    return LiteRTModel(path, threads=threads, signature=signature, checked=True)
 
 
 def _network_facts(model: keras.Model) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ExportError, first_line, quiet
-from ..files.flatbuffer import check_flatbuffer
+from ..files.flatbuffer import check_flatbuffer, mapped
 from ..files.tracing import ANSWERS, INPUT, SIGNATURE, UNFAMILIAR, output_named
 from ..pictures.pixels import check_values
 from ..pictures.pixels import pixels as as_pixels
@@ -26,7 +26,8 @@ class LiteRTModel:
         path: The file.
         threads: Threads of the interpreter; None: as many as there are cores.
         signature: Which of the file's functions, from `images` to `predictions` or `embedding`.
-        content: The file's bytes, where they have been read and checked already.
+        checked: The file has been held against its hash already.
+        content: Bytes of a file that is not on disk, from this process; nothing checks them.
 
     Attributes:
         input_shape: (batch, height, width, channels); the batch is None where the file accepts any.
@@ -41,18 +42,26 @@ class LiteRTModel:
     """
 
     def __init__(
-        self, path: str | Path, *, threads: int | None = None, signature: str = SIGNATURE, content: bytes | None = None
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        signature: str = SIGNATURE,
+        checked: bool = False,
+        content: bytes | None = None,
     ) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = Path(path)
         self.threads = threads or cores()
-        if content is None:
-            content = self.path.read_bytes()  # FileNotFoundError names the file
-            check_flatbuffer(self.path, content)
+        if content is None and not checked:
+            with self.path.open("rb") as file:  # FileNotFoundError names the file
+                check_flatbuffer(self.path, mapped(file))
+        # By its path the file is mapped: weights that kernels read as they are need no memory of the process's own.
+        source = {"model_path": str(self.path)} if content is None else {"model_content": content}
         try:
             with quiet():
-                self._interpreter = Interpreter(model_content=content, num_threads=self.threads)
+                self._interpreter = Interpreter(**source, num_threads=self.threads)
                 self._signatures = self._interpreter.get_signature_list()
                 self._runner = self._interpreter.get_signature_runner(signature)
                 # The signature runner reports its own shape with unknown sizes as 1; the interpreter knows better.

@@ -244,7 +244,7 @@ def _open(model: keras.Model | Export | Path, preprocessing: str | None, familia
         return deployed(model, preprocessing, familiarity=familiarity)
     if isinstance(model, Export):
         file, names = model.whole(_most_useful(model)), model.class_names
-        call = open_saved_model(file) if file.is_dir() else LiteRTModel(file, content=file.read_bytes())
+        call = open_saved_model(file) if file.is_dir() else LiteRTModel(file, checked=True)
         thresholds, output = model.thresholds or model.trust.scores(model.answers), OUTPUTS[model.output]
         return _Opened(call.answers, model.input_shape, model.answers, names, thresholds, model.trust, output)
     if isinstance(model, Path) and model.suffix == ".onnx":

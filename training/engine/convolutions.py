@@ -68,7 +68,7 @@ def _change_of(layer: Any) -> tuple[str, Callable[..., Any]] | None:
 
 def pays(dtype: str, kernel: Sequence[int], inputs: Sequence[int | None]) -> bool:
     """Whether a kernel's gradient is quicker as products, by the shapes of the kernel and of what is convolved."""
-    groups = inputs[3] // kernel[2]
+    groups = (inputs[3] or kernel[2]) // kernel[2]
     if tuple(kernel[:2]) == (1, 1):
         return groups == 1 or (dtype == "bfloat16" and groups <= _MOST_GROUPS)
     if groups > 1 or dtype != "bfloat16" or kernel[3] < _LEAST_FILTERS or inputs[1] is None or inputs[2] is None:
