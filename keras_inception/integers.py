@@ -21,7 +21,7 @@ from keras import ops
 
 LEAST, MOST = -128, 127
 WEIGHTS = 127  # symmetric, so that the kernels need no zero point of weights
-_SPLIT = 4097.0  # 2**12 + 1: Dekker's splitting of a float32 into its upper twelve bits and the rest
+_DROPPED = 12  # of the 24 bits of a float32
 _PACKAGE = "keras_inception"
 
 
@@ -31,9 +31,13 @@ def is_simulation(model: keras.Model) -> bool:
 
 
 def to_twelve_bits(values: Any) -> Any:
-    """The nearest numbers of twelve significant bits, of float32 numbers or tensors."""
-    upper = values * _SPLIT
-    return upper - (upper - values)
+    """The nearest numbers of twelve significant bits, ties to even, of float32 numbers or tensors.
+
+    In integers: a compiler may give products and sums of floats one rounding for both, which XLA's does.
+    """
+    bits = ops.view(ops.convert_to_tensor(values, "float32"), "int32")
+    odd = ops.bitwise_and(ops.right_shift(bits, _DROPPED), 1)
+    return ops.view(ops.bitwise_and(bits + (2 ** (_DROPPED - 1) - 1) + odd, -(2**_DROPPED)), "float32")
 
 
 def rounded(values: Any) -> Any:

@@ -1,6 +1,9 @@
 """A simulation computes what its int8 file computes, bit for bit, before and after training."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -104,6 +107,41 @@ def test_it_is_saved_and_loaded(simulation: keras.Model, tmp_path: Path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     images = digits()[0][:8].astype("float32")
     np.testing.assert_array_equal(np.asarray(loaded(images)), np.asarray(simulation(images)))
+
+
+ON_JAX = """
+import sys
+import keras
+import numpy as np
+import keras_inception.tflite as kt
+
+folder, images = sys.argv[1], np.load(sys.argv[1] + "/images.npy")
+simulation = keras.saving.load_model(folder + "/simulation.keras")
+inside = keras.Model(simulation.inputs, [layer.output for layer in simulation.layers[1:-1]])
+again = kt.simulate(keras.saving.load_model(folder + "/network.keras"), images[:64])
+np.savez(folder + "/answers.npz", *inside.predict(images, verbose=0), again=again.predict(images, verbose=0))
+again.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+losses = again.fit(images, np.load(folder + "/labels.npy"), epochs=3, verbose=0).history["loss"]
+assert losses[-1] < losses[0], losses
+"""
+
+
+@pytest.mark.slow
+def test_on_jax_it_is_made_and_trained_and_computes_the_same_integers(simulation: keras.Model, tmp_path: Path):
+    pytest.importorskip("jax")
+    images, labels = (array[:512] for array in digits())
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", labels)
+    simulation.save(tmp_path / "simulation.keras")
+    of_all_kinds().save(tmp_path / "network.keras")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", ON_JAX, str(tmp_path)], env=environment, check=True)
+    found = np.load(tmp_path / "answers.npz")
+    inside = keras.Model(simulation.inputs, [layer.output for layer in simulation.layers[1:-1]])
+    for place, expected in enumerate(inside.predict(images, verbose=0)):
+        np.testing.assert_array_equal(found[f"arr_{place}"], expected, err_msg=inside.layers[place + 1].name)
+    same = found["again"].argmax(axis=1) == simulation.predict(images, verbose=0).argmax(axis=1)
+    assert same.mean() > 0.97
 
 
 def test_pixels_that_padding_does_not_suit_become_floats_first(tmp_path: Path):

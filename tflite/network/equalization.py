@@ -20,8 +20,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
-from .graph import copied, nodes
+from .graph import compiled, copied, nodes
 from .rounding import IMAGES
 
 _BATCH = 8
@@ -148,20 +149,17 @@ def _is_scaled(operation: Any, node: Any) -> bool:
 
 def _ranges(twin: keras.Model, streams: list[_Stream], images: np.ndarray) -> list[np.ndarray]:
     """The largest magnitude in each channel of each stream, [channels]."""
-    import tensorflow as tf
-
     if not streams:
         return []
     reading = keras.Model(twin.inputs[0], [tensor for stream in streams for tensor in stream.stored.values()])
 
     def largest(batch: Any) -> list[Any]:
-        stored = tf.nest.flatten(reading(batch, training=False))  # of one output, Keras answers no list
-        maxima = (tf.reduce_max(tf.abs(x), axis=list(range(len(x.shape) - 1))) for x in stored)
-        return [tf.reduce_max(list(islice(maxima, len(stream.stored))), axis=0) for stream in streams]
+        stored = keras.tree.flatten(reading(batch, training=False))  # of one output, Keras answers no list
+        maxima = (ops.max(ops.abs(x), axis=tuple(range(len(x.shape) - 1))) for x in stored)
+        return [ops.max(ops.stack(list(islice(maxima, len(stream.stored)))), axis=0) for stream in streams]
 
-    compiled = tf.function(largest, autograph=False)
-    batches = (images[start : start + _BATCH].astype("float32") for start in range(0, len(images), _BATCH))
-    found = [compiled(tf.constant(batch)) for batch in batches]
+    of_batch = compiled(largest)
+    found = [of_batch(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
     return [np.max(some, axis=0).astype("float64") for some in zip(*found, strict=True)]
 
 

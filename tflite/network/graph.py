@@ -100,3 +100,20 @@ def recreated(layer: Any, **changes: Any) -> Any:
             "A layer must be one that its configuration rebuilds. "
             f"Received: {layer.name!r}, a {type(layer).__name__} ({first_line(error)})."
         ) from error
+
+
+def compiled(function: Callable[[Any], Any]) -> Callable[[np.ndarray], list[Any]]:
+    """A function of a batch for Keras's backend, compiled; its answer comes flat, in the backend's arrays.
+
+    Args:
+        function: Calls Keras models and operations on a float32 batch.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        call, given = jax.jit(function), np.asarray
+    else:
+        import tensorflow as tf
+
+        call, given = tf.function(function, autograph=False), tf.constant
+    return lambda batch: keras.tree.flatten(call(given(batch.astype("float32"))))

@@ -22,7 +22,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .graph import copied
+from .graph import compiled, copied
 
 IMAGES = 128  # more change nothing that matters: a layer sees thousands of their patches
 _PATCHES_PER_IMAGE = 64
@@ -131,35 +131,32 @@ class _Moments:
 
 
 def _moments(twin: keras.Model, blocks: list[_Block], images: np.ndarray) -> list[_Moments]:
-    import tensorflow as tf
-
     layers = list({id(block.layer): block.layer for block in blocks}.values())
     reading = keras.Model(twin.inputs[0], [layer.input for layer in layers])
-    inputs_of = tf.function(lambda batch: reading(batch, training=False), autograph=False)
+    inputs_of = compiled(lambda batch: reading(batch, training=False))
     order = np.random.default_rng(0)
     found = [_Moments() for _ in blocks]
     for start in range(0, len(images), _BATCH):
-        batch = tf.constant(images[start : start + _BATCH].astype("float32"))
-        for layer, tensor in zip(layers, tf.nest.flatten(inputs_of(batch)), strict=True):
-            patches = _patches(layer, tensor, order)  # [groups, patches, inputs]
+        for layer, values in zip(layers, inputs_of(images[start : start + _BATCH]), strict=True):
+            patches = _patches(layer, values, order)  # [groups, patches, inputs]
             for block, moments in zip(blocks, found, strict=True):
                 if block.layer is layer:
                     moments.see(patches[:, :, block.inputs])
     return [moments.average() for moments in found]
 
 
-def _patches(layer: Any, tensor: Any, order: np.random.Generator) -> np.ndarray:
+def _patches(layer: Any, values: Any, order: np.random.Generator) -> np.ndarray:
     """A sample of what the layer's kernel is laid over, float32 [groups, patches, inputs]."""
     import tensorflow as tf
 
     if isinstance(layer, keras.layers.Dense):
-        return np.asarray(tensor).reshape(1, -1, tensor.shape[-1])
+        return np.asarray(values).reshape(1, -1, values.shape[-1])
     (height, width), strides, dilation = layer.kernel_size, layer.strides, layer.dilation_rate
     patches = tf.image.extract_patches(
-        tensor, [1, height, width, 1], [1, *strides, 1], [1, *dilation, 1], layer.padding.upper()
+        values, [1, height, width, 1], [1, *strides, 1], [1, *dilation, 1], layer.padding.upper()
     )
     rows = patches.numpy().reshape(-1, patches.shape[-1])
-    count = _PATCHES_PER_IMAGE * len(tensor)
+    count = _PATCHES_PER_IMAGE * len(values)
     if len(rows) > count:
         rows = rows[order.choice(len(rows), count, replace=False)]
     if isinstance(layer, keras.layers.DepthwiseConv2D):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_inception.integers import (
     IntegerAdd,
@@ -25,7 +26,7 @@ from ..errors import ExportError
 from ..pictures.pixels import calibration_images
 from .deploying import check_deployable, deploy, image_shape
 from .equalization import equalize_channels
-from .graph import recreated
+from .graph import compiled, recreated
 from .planning import KINDS, Plan, activation_of, keeps, own_activation, planned
 from .pools import convolve_pools, postpone_pools
 from .rounding import compensate_rounding
@@ -62,10 +63,10 @@ def simulate(
 
     Raises:
         ExportError: The model cannot be deployed (see `deploy`) or is such a model already, there are no calibration
-            images, or Keras's backend is not TensorFlow.
+            images, or Keras's backend is neither TensorFlow nor JAX.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(f"Ranges are taken on the TensorFlow backend. Received: {keras.backend.backend()}.")
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        raise ExportError(f"Ranges are taken on TensorFlow or JAX. Received: {keras.backend.backend()}.")
     if rounding not in ("compensated", "nearest"):
         raise ExportError(f"Weights are rounded 'compensated' or 'nearest'. Received: {rounding!r}.")
     check_deployable(model)
@@ -168,19 +169,16 @@ def _arrays(input_scales: list[float], found: tuple[float, int]) -> list[Any]:
 
 def _ranges(twin: keras.Model, plan: Plan, images: np.ndarray) -> dict[Hashable, tuple[float, int]]:
     """Scale and zero point of each set of tensors, by the least and the greatest number of the images."""
-    import tensorflow as tf
-
     results = [plan.result(node) for node in plan.calls if not keeps(node.operation)]
     reading = keras.Model(twin.inputs[0], [plan.scaled.get(id(tensor), tensor) for tensor in results])
-    ends = tf.function(
-        lambda batch: [(tf.reduce_min(x), tf.reduce_max(x)) for x in tf.nest.flatten(reading(batch, training=False))],
-        autograph=False,
+    ends = compiled(
+        lambda batch: [ops.stack([ops.min(x), ops.max(x)]) for x in keras.tree.flatten(reading(batch, training=False))]
     )
     least: dict[Hashable, float] = defaultdict(float)
     most: dict[Hashable, float] = defaultdict(float)
     for start in range(0, len(images), _BATCH):
-        found = ends(tf.constant(images[start : start + _BATCH].astype("float32")))
-        for tensor, (low, high) in zip(results, found, strict=True):
+        found = ends(images[start : start + _BATCH])
+        for tensor, (low, high) in zip(results, map(np.asarray, found), strict=True):
             key = plan.of(tensor)
             least[key], most[key] = min(least[key], float(low)), max(most[key], float(high))
     ranges = {key: range_of(least[key], most[key]) for key in least}
