@@ -134,7 +134,7 @@ def pictures(session: nox.Session) -> None:
         session.run("python", "docs/terminal.py", str(place))
     else:
         session.warn(f"no photographs or weights at {data}: the terminal's picture stays as it is")
-    for script in ("overview", "pictures", "tables"):
+    for script in ("overview", "pictures", "claims", "tables"):
         session.run("python", f"docs/{script}.py", env={"KERAS_BACKEND": "numpy"})
 
 

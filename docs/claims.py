@@ -14,7 +14,7 @@ from keras_inception.plot import COLOURS, FONT, INK, PAPER, RULE, SOFT, recolour
 
 HERE = Path(__file__).parent
 # Upper 2.5 % points of Student's t by degrees of freedom (Abramowitz and Stegun, table 26.10).
-T = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+T = {4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 WORDS = {
     "heads": "auxiliary heads", "smoothing": "label smoothing", "norms": "batch norms", "factorised": "5x5 factorised",
     "residual": "residual", "multiplier": "depth multiplier", "shuffle": "shuffled channels",
@@ -23,7 +23,10 @@ WIDTH, ROW, LEFT, RIGHT, TOP = 760, 30, 300, 40, 40
 
 
 def compared() -> list[dict[str, float | str]]:
-    """Each arm but a claim's first: the difference of accuracies in points, its interval, the costs of both."""
+    """Each arm but a claim's first: the difference of accuracies in points, its interval, what it costs.
+
+    Of arms that have five seeds and more.
+    """
     with (HERE / "figures" / "claims.csv").open(encoding="utf-8") as file:
         runs = list(csv.DictReader(file))
     found: list[dict[str, float | str]] = []

@@ -8,19 +8,20 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MARKER = re.compile(r"^<!-- figures: (\w+) -->\n\n(?:\|.*\n)*", flags=re.MULTILINE)
+MARKER = re.compile(r"^<!-- figures: (\w+) -->\n\n(?:\|.*\n)*\n*", flags=re.MULTILINE)
 
 
 def renewed(text: str) -> str:
     """A page with its tables as the files of figures are now."""
-    return MARKER.sub(lambda found: f"<!-- figures: {found[1]} -->\n\n{table(found[1])}", text)
+    page = MARKER.sub(lambda found: f"<!-- figures: {found[1]} -->\n\n{table(found[1])}\n", text)
+    return page.rstrip("\n") + "\n"
 
 
 def table(name: str) -> str:
     """The rows of figures/NAME.csv as a table of Markdown."""
     with (HERE / "figures" / f"{name}.csv").open(encoding="utf-8") as file:
         head, *rows = list(csv.reader(file))
-    numbers = [all(re.match(r"[-–\d]|$", row[column]) for row in rows) for column in range(len(head))]
+    numbers = [all(re.match(r"[-–+\d]|$", row[column]) for row in rows) for column in range(len(head))]
     rule = ["--:" if number else "---" for number in numbers]
     shown = [" | ".join(head), None, *(" | ".join(row) for row in rows)]
     return "".join(f"|{'|'.join(rule)}|\n" if line is None else f"| {line} |\n" for line in shown)
