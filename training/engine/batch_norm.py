@@ -88,12 +88,15 @@ def normalise(
     channels = inputs.shape[-1]
     count = tf.cast(tf.size(inputs) // channels, "float32")
     missing = -channels % _REGISTER if whole_registers else 0
+    scale = tf.ones(channels) if gamma is None else tf.convert_to_tensor(gamma)
+    offset = tf.zeros(channels) if beta is None else tf.convert_to_tensor(beta)
     if missing:
         inputs = tf.pad(inputs, [[0, 0], [0, 0], [0, 0], [0, missing]])
+        scale, offset = (tf.pad(values, [[0, missing]]) for values in (scale, offset))
     outputs, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs,
-        scale=tf.pad(tf.ones(channels) if gamma is None else tf.convert_to_tensor(gamma), [[0, missing]]),
-        offset=tf.pad(tf.zeros(channels) if beta is None else tf.convert_to_tensor(beta), [[0, missing]]),
+        scale=scale,
+        offset=offset,
         mean=tf.zeros(0),
         variance=tf.zeros(0),
         epsilon=epsilon,
