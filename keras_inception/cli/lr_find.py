@@ -16,8 +16,13 @@ from keras_inception.training.recipes import load_recipe
 INTERRUPTED = 130
 
 
-def lr_find_command(recipe: str, _: Sequence[str]) -> Callable[..., int]:
-    """Make the lr-find command; the recipe's values are the defaults that its help shows."""
+def lr_find_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
+    """Make the lr-find command; the recipe's values are the defaults that its help shows.
+
+    Args:
+        recipe: Name of the recipe.
+        arguments: The command line.
+    """
     defaults = dataclasses.replace(load_recipe(recipe), recipe=recipe)
 
     def lr_find(
@@ -45,7 +50,8 @@ def lr_find_command(recipe: str, _: Sequence[str]) -> Callable[..., int]:
 
         for file in out:
             check_output(file)
-        found = training.find_learning_rate(with_options(config, defaults), steps=steps, lowest=lowest, highest=highest)
+        config = with_options(config, defaults, arguments)
+        found = training.find_learning_rate(config, steps=steps, lowest=lowest, highest=highest)
         for file in out:
             found.write(file)
         tables.show_learning_rates(found, config.optimizer.learning_rate, out)

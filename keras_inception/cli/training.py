@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from keras_inception import get_entry
 from keras_inception.cli import tables
 from keras_inception.cli.arguments import by_default
 from keras_inception.cli.common import command
@@ -42,7 +43,7 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
             raise ValueError(f"--workers must be at least 1. Received: {workers}")
         if resume is not None and (output is not None or overwrite or config != defaults):
             raise ValueError("A resumed run keeps its own configuration and folder. Received: --resume beside others")
-        config = with_options(config, defaults)
+        config = with_options(config, defaults, arguments)
         need_backend()
         if workers > 1:
             return _launch(workers, arguments, [] if resume or output else ["--output", str(new_folder(config.recipe))])
@@ -70,20 +71,29 @@ def train_command(recipe: str, arguments: Sequence[str]) -> Callable[..., int]:
     return train
 
 
-def with_options(config: TrainConfig, defaults: TrainConfig) -> TrainConfig:
+def with_options(config: TrainConfig, defaults: TrainConfig, arguments: Sequence[str] = ()) -> TrainConfig:
     """Add a recipe's builder keywords to those of the command line, which would stand alone otherwise.
 
-    Of another network than the recipe's, those that it has.
+    Of another network than the recipe's, those that it has; nor does it get auxiliary heads by the recipe alone where
+    it has none.
+
+    Args:
+        config: What was parsed.
+        defaults: The recipe.
+        arguments: The command line.
     """
     options, given = defaults.model.options, config.model.options
     if given == options:  # none were given
         given = {}
+    heads = config.model.aux_heads
     if config.model.name != defaults.model.name:
         from keras_inception.training.engine.network import options_of_another
 
         options = options_of_another(config.model.name, options)
-    options = {**options, **given}
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, options=options))
+        asked = {"--model.aux-heads", "--model.aux_heads"} & set(arguments)
+        heads = heads and bool(asked or get_entry(config.model.name).aux_heads)
+    model = dataclasses.replace(config.model, aux_heads=heads, options={**options, **given})
+    return dataclasses.replace(config, model=model)
 
 
 def new_folder(name: str, parent: str = "runs") -> Path:

@@ -66,7 +66,7 @@ def tune_command(name: str, arguments: Sequence[str], *, again: bool = False) ->
             done = tuning.resume_tuning(resume, workers=workers)
         else:
             place = output or new_folder(recipe, "searches")
-            done = tuning.tune(with_options(config, defaults), place, search, workers=workers)
+            done = tuning.tune(with_options(config, defaults, arguments), place, search, workers=workers)
         if json:
             tables.print_json([dataclasses.asdict(outcome) for outcome in done.outcomes])
         else:

@@ -214,6 +214,16 @@ def test_with_both_a_batch_draws_one_of_the_two():
     assert kinds == {"mixup", "cutmix"}
 
 
+def test_a_batch_that_is_not_to_be_mixed_is_only_varied_otherwise():
+    pixels, targets = tf.constant(noise()), tf.eye(8)
+    draws = draws_for(8, AugmentConfig())
+    others = vary(pixels, targets, draws, SEED, AugmentConfig(flip=True), 8)
+    for kinds in ({"mixup": 1.0}, {"cutmix": 1.0}, {"mixup": 1.0, "cutmix": 1.0}):
+        found = vary(pixels, targets, draws, SEED, AugmentConfig(flip=True, **kinds), 8, mixing=False)
+        for values, expected in zip(found, others, strict=True):
+            np.testing.assert_array_equal(values, expected)
+
+
 def test_randaugment_computes_what_pillow_computes():
     pixels = (noise(count=1, size=24)[0] // 2 + 40).astype(np.uint8)
     image, tensor = Image.fromarray(pixels), tf.constant(pixels)

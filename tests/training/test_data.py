@@ -342,6 +342,18 @@ def test_a_step_entered_later_is_the_step_itself(colour_files):
         np.testing.assert_array_equal(targets, targets_2)
 
 
+def test_the_last_epochs_can_do_without_mixing(colour_files):
+    config = with_pipeline(colour_files, augment=dataclasses.replace(AUGMENTED, unmixed_epochs=1))
+    train = open_splits(config).train
+    mixed, half = (all_batches(training_batches(train, one, 2)) for one in (colour_files, config))
+    last = len(mixed) * 2 // 3
+    for (images, targets), (images_2, targets_2) in zip(mixed[:last], half[:last], strict=True):
+        np.testing.assert_array_equal(images, images_2)
+        np.testing.assert_array_equal(targets, targets_2)
+    assert any(set(np.unique(targets)) != {0, 1} for _, targets in mixed[last:])
+    assert all(set(np.unique(targets)) == {0, 1} for _, targets in half[last:])
+
+
 def test_the_workers_slices_make_up_the_batch(colour_files):
     config = with_pipeline(colour_files, batch_size=4)
     train = open_splits(config).train

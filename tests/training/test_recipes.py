@@ -201,3 +201,14 @@ def test_the_command_line_changes_a_recipes_network(changes, expected):
     recipe = load_recipe("cifar10")
     config = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **changes))
     assert with_options(config, recipe).model.options == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "heads"),
+    [("mobilenet_v2", (), False), ("inception_v3", (), True), ("mobilenet_v2", ("--model.aux-heads",), True)],
+)
+def test_another_network_gets_a_recipes_auxiliary_heads_where_it_has_some(name, arguments, heads):
+    recipe = load_recipe("digits")
+    assert recipe.model.aux_heads
+    config = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, name=name))
+    assert with_options(config, recipe, arguments).model.aux_heads == heads

@@ -90,6 +90,8 @@ class AugmentConfig:
     """Alpha of MixUp: images and targets are blended in pairs by a share drawn from Beta(alpha, alpha)."""
     cutmix: Annotated[float, Range(0, 100)] = 0.0
     """Alpha of CutMix: a rectangle comes from another image; with mixup as well, each batch draws one of the two."""
+    unmixed_epochs: Annotated[int, Range(0)] = 0
+    """Last epochs without MixUp and CutMix: the network ends on images as they are."""
 
 
 @dataclass(frozen=True)

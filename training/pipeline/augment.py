@@ -80,6 +80,7 @@ def vary(
     settings: AugmentConfig,
     batch_size: int,
     worker: int = 0,
+    mixing: tf.Tensor | bool = True,
 ) -> Any:
     """Varies a batch, or a worker's slice of one.
 
@@ -91,6 +92,7 @@ def vary(
         settings: what to do.
         batch_size: images of the whole batch.
         worker: which slice of the batch this is.
+        mixing: whether MixUp or CutMix, where they are asked for, mix this batch: bool [].
 
     Returns:
         (pixels, targets) of the same shapes and types.
@@ -106,6 +108,7 @@ def vary(
         gammas = tf.random.stateless_gamma((batch_size, 2), share_seed, alpha)
         gammas = gammas[worker * pixels.shape[0] :][: pixels.shape[0]]
         share = tf.math.divide_no_nan(gammas[:, 0], tf.reduce_sum(gammas, axis=1))
+        share = tf.where(mixing, share, 1.0)
     return _compiled(settings)(pixels, targets, draws, noise, share, with_box)
 
 

@@ -83,7 +83,8 @@ def training_batches(
         targets = tf.concat([targets, weight], axis=1)
         if varies_batches(settings):
             seed = stateless_seed(config.seed, steps[0])
-            pixels, targets = vary(pixels, targets, draws, seed, settings, order.batch_size, shard[0])
+            mixing = steps[0] // order.steps < config.epochs - settings.unmixed_epochs
+            pixels, targets = vary(pixels, targets, draws, seed, settings, order.batch_size, shard[0], mixing)
         targets, weight = targets[:, :classes], targets[:, classes]
         return (pixels, targets, weight) if weighted else (pixels, targets)
 
