@@ -39,7 +39,7 @@ def evaluate(
     split: Split = "test",
     data: Annotated[str | None, by_default("the run's own", "DATA")] = None,
     ground_truth: Annotated[str | None, by_default("folders or names tell", "FILE")] = None,
-    crops: Literal[1, 2, 10, 12, 144] = 1,
+    crops: Literal[1, 2, 6, 10, 12, 144] = 1,
     without: Annotated[tuple[str, ...], by_default("none", "[CLASS|IMAGE|FILE ...]")] = (),
     csv: Annotated[Path | None, by_default("none", "FILE")] = None,
     overwrite: FlagCreatePairsOff[bool] = False,

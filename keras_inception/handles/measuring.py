@@ -72,7 +72,7 @@ def measure(
             that.
         ground_truth: Of a flat folder, a text file with `IMAGE CLASS` in each line, or a class in each line for the
             images in the order of their names; a class is a name, a WordNet id or, beside an image, an index from 0.
-        crops: Views of each image whose answers are averaged: 1, 2, 10, 12 or 144.
+        crops: Views of each image whose answers are averaged: 1, 2, 6, 10, 12 or 144.
         advance: Called with the number of images that were just done, and of all.
 
     Raises:

@@ -73,6 +73,16 @@ def test_two_views_are_what_is_evaluated_and_its_mirror_image(central_crop):
     np.testing.assert_array_equal(mirrored, plain[:, ::-1])
 
 
+@pytest.mark.parametrize(("size", "shift"), [(14, 1), (32, 1), (96, 3)])
+def test_six_views_are_shifted_by_a_thirty_second_of_the_side_as_well(size, shift):
+    image, config = tf.constant(picture(120, 120)), config_of(size)
+    found = crops(image, config, 6).numpy()
+    whole = prepare(image, config).numpy()
+    around = np.pad(whole, ((shift, shift), (shift, shift), (0, 0)), mode="reflect")
+    plain = [whole, around[:size, :size], around[-size:, -size:]]
+    np.testing.assert_array_equal(found, np.stack(plain + [view[:, ::-1] for view in plain]))
+
+
 def test_the_scales_of_a_224_network_are_the_papers():
     """A band at each end of the longer side: the outer squares of each scale see theirs, the central ones neither."""
     image = np.zeros((64, 192, 3), np.uint8)
@@ -177,8 +187,8 @@ def test_strangers_in_what_is_left_out_are_refused(runs):
 
 
 def test_other_numbers_of_crops_are_refused(runs):
-    assert CROPS == (1, 2, 10, 12, 144)
-    with pytest.raises(ValueError, match="must be one of 1, 2, 10, 12, 144. Received: 5"):
+    assert CROPS == (1, 2, 6, 10, 12, 144)
+    with pytest.raises(ValueError, match="must be one of 1, 2, 6, 10, 12, 144. Received: 5"):
         evaluate(runs[0], crops=5)
 
 

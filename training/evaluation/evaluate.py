@@ -50,7 +50,8 @@ def evaluate(
         run: the run; or several, whose probabilities are averaged.
         split: train, validation or test.
         data: other data to evaluate on, in the words of `TrainConfig.data`; its classes must be among the run's.
-        crops: 1 prepares images as in training; 2, 10, 12 and 144 average over several views (see `training.crops`).
+        crops: 1 prepares images as in training; 2, 6, 10, 12 and 144 average over several views (see
+            `training.pipeline.crops`).
         without: what to leave out, as the papers leave out ImageNet's blacklisted images: names of classes, names of
             images (path, file name or stem), or text files that hold such names, one a line. The result then also
             holds the figures of all images.

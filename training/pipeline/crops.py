@@ -1,4 +1,4 @@
-"""Several views of an image, whose probabilities are averaged: 2 mirrored ones, or 10, 12 and GoogLeNet's 144 crops.
+"""Several views of an image, whose probabilities are averaged: 2 or 6 of its whole, or 10, 12 and GoogLeNet's 144.
 
 https://arxiv.org/abs/1409.4842, section 7: the image is resized to four scales, shorter side 256, 288, 320 and 352 for
 an input of 224; of each scale the left, central and right square are taken (top, central and bottom of portraits); of
@@ -10,7 +10,9 @@ paper (https://arxiv.org/abs/1602.07261) reports 12 crops and does not define th
 whole square and its mirror.
 
 2 are the image as it is evaluated and its mirror image: for pictures that their object fills, of which a crop would cut
-off a part, as of CIFAR-10's.
+off a part, as of CIFAR-10's. 6 are these two, and both of them shifted by a thirty-second of the side, down to the
+right and up to the left, as "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", Jordan, 2024,
+https://arxiv.org/abs/2404.00498, shifts 32 pixels by one; reflections come in. There shifted ones weigh half as much.
 """
 
 from dataclasses import dataclass
@@ -36,7 +38,8 @@ _VIEWS = {
     12: _Views((8 / 7,), all_squares=False, whole_square=True),
     144: _Views((8 / 7, 9 / 7, 10 / 7, 11 / 7), all_squares=True, whole_square=True),
 }
-CROPS = (1, 2, *_VIEWS)
+CROPS = (1, 2, 6, *_VIEWS)
+_SHIFT = 32  # of how many parts of the side one is shifted by
 
 
 def check_crops(count: int) -> None:
@@ -51,10 +54,14 @@ def crops(image: tf.Tensor, config: TrainConfig, count: int) -> tf.Tensor:
     Args:
         image: uint8 [height, width, channels].
         config: the configuration of the run, for the size of the input and the interpolation.
-        count: 2, 10, 12 or 144.
+        count: one of CROPS but 1.
     """
-    found = [prepare(image, config)] if count == 2 else _crops(image, config, _VIEWS[count])
     size, channels = config.model.image_size, config.model.channels
+    if count in _VIEWS:
+        found = _crops(image, config, _VIEWS[count])
+    else:
+        whole = prepare(image, config)
+        found = [whole] if count == 2 else [whole, *_shifted(whole, max(1, round(size / _SHIFT)))]
     plain = tf.ensure_shape(tf.stack(found), (count // 2, size, size, channels))
     return tf.concat([plain, tf.reverse(plain, axis=[2])], axis=0)
 
@@ -78,6 +85,12 @@ def _crops(image: tf.Tensor, config: TrainConfig, views: _Views) -> list[tf.Tens
             if views.whole_square:
                 found.append(_resize(square, (size, size), config))
     return found
+
+
+def _shifted(image: tf.Tensor, pixels: int) -> list[tf.Tensor]:
+    """An image shifted down to the right, and up to the left."""
+    around = tf.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)), "REFLECT")
+    return [around[: -2 * pixels, : -2 * pixels], around[2 * pixels :, 2 * pixels :]]
 
 
 def _resize(image: tf.Tensor, shape: tf.Tensor | tuple[int, int], config: TrainConfig) -> tf.Tensor:
