@@ -100,7 +100,7 @@ def test_every_head_learns_from_labels_and_teacher_by_their_share_and_metrics_se
         pixels, objective.for_heads(np.concatenate([labels, answers], 1)), verbose=0, return_dict=True
     )
     of_labels = model.evaluate(pixels, objective.for_heads(labels), verbose=0, return_dict=True)
-    assert logs["loss"] == pytest.approx(expected, rel=1e-5)
+    assert logs["loss"] == pytest.approx(float(expected), rel=1e-5)
     for name in ("predictions_accuracy", "aux1_accuracy", "predictions_cross_entropy"):
         assert logs[name] == of_labels[name]
 

@@ -50,15 +50,23 @@ def command(backend: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
-def test_what_resuming_promises_holds_on_jax():
-    """Killed once, stopped while training and while validating, and the newest checkpoint damaged."""
+@pytest.mark.parametrize(
+    ("file", "chosen"),
+    [
+        ("test_resume.py", ["killed_run", "sigterm", "ctrl_c"]),
+        ("test_distillation.py", ["every_head", "own_pixels", "resumed_student", "without_weight"]),
+    ],
+    ids=["resuming", "distillation"],
+)
+def test_what_training_promises_holds_on_jax(file, chosen):
+    """Killed once, stopped while training and while validating, the newest checkpoint damaged; and with a teacher."""
     pytest.importorskip("jax")
-    tests = str(Path(__file__).with_name("test_resume.py"))
-    chosen = ["-m", "not proof", "-k", "killed_run or sigterm or ctrl_c"]
-    words = [sys.executable, "-m", "pytest", "-q", tests, *chosen]
-    done = subprocess.run(words, env=on("jax"), capture_output=True, text=True, check=False)
+    words = [sys.executable, "-m", "pytest", "-q", str(Path(__file__).with_name(file)), "-m", "not proof"]
+    done = subprocess.run(
+        [*words, "-k", " or ".join(chosen)], env=on("jax"), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert f"{len(chosen)} passed" in done.stdout
 
 
 def at(run: Path, folder: Path, place: Place) -> Path:
