@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_inception.training.data.images import AnyImages
+from keras_inception.training.data.parallel import calls, untuned
 from keras_inception.training.data.shards import damage_told
 from keras_inception.training.files import read_json, write_text
 
@@ -136,7 +137,7 @@ def _batches(images: AnyImages, forms: dict[Hashable, Callable[[Any], Any]]) -> 
         return tuple(prepare(picture) for prepare in forms.values())
 
     place = 0
-    elements = images.elements().map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    for batch in elements.batch(BATCH).prefetch(2):
+    elements = images.elements().map(prepared, num_parallel_calls=calls())
+    for batch in untuned(elements.batch(BATCH)).prefetch(2):
         yield place, dict(zip(forms, batch, strict=True))
         place += len(batch[0])

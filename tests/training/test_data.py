@@ -313,6 +313,13 @@ def test_the_same_seed_gives_the_same_batches_whatever_the_threads(colour_files)
         np.testing.assert_array_equal(targets, targets_2)
 
 
+def test_nobody_waits_for_a_tuner_of_tf_data(colour_files):
+    """It sleeps for up to a minute, and with it whoever drops an iterator."""
+    train = open_splits(colour_files).train
+    for batches in (training_batches(train, colour_files, 2), evaluation_batches(train, colour_files)):
+        assert batches.options().autotune.enabled is False
+
+
 def test_the_process_seed_changes_nothing(colour_files):
     train = open_splits(colour_files).train
     tf.random.set_seed(0)

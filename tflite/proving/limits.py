@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_inception.processors import cores
 from keras_inception.showing import html_of
 
 from ..errors import ExportError
 from ..folder import ONNX, SAVED_MODEL
-from ..running.litert import cores
 from ..running.places import GPU
 from .rehearsed import Rehearsal
 

@@ -16,12 +16,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_inception.processors import cores
+
 from ..errors import ExportError, quiet
 from ..files.flatbuffer import custom_operators, float_operators, gpu_blockers, operators
 from ..files.tracing import OUTPUT, SIGNATURE
 from ..folder import LEARNING, ONNX, PROOF, PROOF_PAGE, SAVED_MODEL, Export, size
 from ..pictures.pixels import collect
-from ..running.litert import LiteRTModel, cores
+from ..running.litert import LiteRTModel
 from ..running.others import Opened, open_onnx, open_saved_model
 from ..running.timing import interleaved
 from .cosines import yardstick_for

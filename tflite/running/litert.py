@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from keras_inception.processors import cores
 
 from ..errors import ExportError, first_line, quiet
 from ..files.flatbuffer import check_flatbuffer, mapped
 from ..files.tracing import ANSWERS, INPUT, SIGNATURE, UNFAMILIAR, output_named
 from ..pictures.pixels import check_values
 from ..pictures.pixels import pixels as as_pixels
-
-
-def cores() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LiteRTModel:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_inception.processors import cores
+
 from ..errors import ExportError, first_line
 from ..files.onnx import CLASS_NAMES, TRUST
 from ..files.tracing import ANSWERS, INPUT, OUTPUT, SIGNATURE, UNFAMILIAR, output_named
 from ..files.trust import NOTHING_SAID, Trust
-from .litert import cores
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from keras_inception.processors import cores
+
 from ..errors import ExportError, first_line
-from .litert import LiteRTModel, cores
+from .litert import LiteRTModel
 from .others import open_onnx, open_saved_model
 
 

@@ -119,7 +119,7 @@ class PipelineConfig:
     interpolation: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
     """How images are resized."""
     threads: Annotated[int, Range(0)] = 0
-    """Threads that decode and augment; 0 leaves it to tf.data. The images are the same whatever the number."""
+    """Threads that decode and augment; 0: one a core. The images are the same whatever the number."""
     central_crop: Annotated[float, Range(0.1, 1)] = 1.0
     """Share of the shorter side that evaluation keeps, in the centre; released weights mostly have 0.875."""
     balance_classes: bool = False

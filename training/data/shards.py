@@ -19,6 +19,7 @@ import tensorflow as tf
 from ..config import TrainConfig
 from ..files import read_json, sha256
 from .images import Parts, StreamImages
+from .parallel import calls
 from .several import BAR, class_counts
 
 INDEX, EXAMPLES = "index.json", "examples.csv"
@@ -187,6 +188,6 @@ def _stream(folder: Path, counts: dict[str, int], index: dict[str, Any]) -> Call
         read = of_shards.interleave(
             records, cycle_length=readers, block_length=size, num_parallel_calls=readers, deterministic=True
         )
-        return read.map(content, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return read.map(content, num_parallel_calls=calls(), deterministic=True)
 
     return open_stream

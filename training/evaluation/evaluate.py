@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.progress import Progress
 
@@ -16,6 +15,7 @@ from keras_inception.showing import can_move, in_place
 
 from ..config import TrainConfig
 from ..data.images import AnyImages
+from ..data.parallel import calls, untuned
 from ..data.shards import damage_told
 from ..data.sources import open_labelled
 from ..pipeline.crops import check_crops
@@ -147,9 +147,10 @@ def answers_of(
     else:
         views = images.elements().map(
             lambda _, handle: crops_of(images.decode(handle), config, crops),
-            num_parallel_calls=config.pipeline.threads or tf.data.AUTOTUNE,
+            num_parallel_calls=calls(config.pipeline.threads),
         )
-        views = views.batch(max(1, config.pipeline.batch_size // crops)).prefetch(2)
+        views = views.batch(max(1, config.pipeline.batch_size // crops))
+        views = untuned(views, config.pipeline.threads).prefetch(2)
     means: list[np.ndarray] = []
     at_once = config.pipeline.batch_size  # 144 crops are more than a training batch
     for batch in views.as_numpy_iterator():

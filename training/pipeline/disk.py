@@ -21,6 +21,7 @@ import tensorflow as tf
 from ..config import TrainConfig
 from ..data.images import AnyImages, ArrayImages, PictureImages, StreamImages
 from ..data.mapped import MappedFile
+from ..data.parallel import calls, untuned
 from ..files import alone, read_json, remove_half_written, sha256, write_atomically, write_text
 
 PIXELS, SHAPES, INDEX = "pixels", "shapes.npy", "index.json"
@@ -90,8 +91,8 @@ def _content(images: AnyImages) -> str:
         for values in (images.starts, images.shapes, images.values):
             digest.update(values.data)
         return digest.hexdigest()
-    contents = images.elements().map(lambda _, handle: images.encoded(handle), num_parallel_calls=tf.data.AUTOTUNE)
-    for content in contents.prefetch(_SAMPLE).as_numpy_iterator():
+    contents = images.elements().map(lambda _, handle: images.encoded(handle), num_parallel_calls=calls())
+    for content in untuned(contents).prefetch(_SAMPLE).as_numpy_iterator():
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ..config import TrainConfig
 from ..data.decode import aside
 from ..data.images import AnyImages, ArrayImages, PictureImages, empty_pixels
+from ..data.parallel import calls, untuned
 from ..data.shards import damage_told
 from .disk import kept_on_disk
 
@@ -26,9 +27,10 @@ def evaluation_batches(images: AnyImages, config: TrainConfig, batch_size: int |
 
     prepared = is_prepared(images, config)
     labels = tf.constant(images.labels)
-    elements = images.elements().map(example, num_parallel_calls=_parallel(config))
+    elements = images.elements().map(example, num_parallel_calls=calls(config.pipeline.threads))
     batches = elements.batch(batch_size or config.pipeline.batch_size)
-    return _finish(batches.map(lambda pixels, labels: (pixels, looked_at(images, labels))), config)
+    batches = batches.map(lambda pixels, labels: (pixels, looked_at(images, labels)))
+    return untuned(batches, config.pipeline.threads).prefetch(2)
 
 
 @damage_told()
@@ -60,8 +62,9 @@ def cached(images: AnyImages, config: TrainConfig, *, whole: bool = False) -> An
 
 
 def _pictures(images: AnyImages, config: TrainConfig) -> Iterator[np.ndarray]:
-    decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=_parallel(config))
-    yield from _finish(decoded, config).as_numpy_iterator()
+    threads = config.pipeline.threads
+    decoded = images.elements().map(lambda _, handle: images.decode(handle), num_parallel_calls=calls(threads))
+    yield from untuned(decoded, threads).prefetch(2).as_numpy_iterator()
 
 
 def _squares(images: AnyImages, config: TrainConfig) -> Iterator[np.ndarray]:
@@ -173,17 +176,3 @@ def _cached_pictures(images: AnyImages, config: TrainConfig, budget: int) -> Any
         images.names,
         images.weights,
     )
-
-
-def _parallel(config: TrainConfig) -> int:
-    return config.pipeline.threads or int(tf.data.AUTOTUNE)
-
-
-def _finish(batches: tf.data.Dataset, config: TrainConfig) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Images are prepared side by side; to divide one's operations among threads as well costs more than they take.
-    options.threading.max_intra_op_parallelism = 1
-    if config.pipeline.threads:
-        options.threading.private_threadpool_size = config.pipeline.threads
-    return batches.with_options(options).prefetch(2)

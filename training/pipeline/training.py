@@ -12,8 +12,9 @@ from ..config import TrainConfig
 from ..data.decode import aside
 from ..data.images import AnyImages, EncodedImages, StreamImages
 from ..data.order import Order, shuffled, stateless_seed, uniforms
+from ..data.parallel import calls, untuned
 from .augment import alternating, crop_window, draws_needed, randaugment_draws, varies_batches, vary
-from .preparing import _finish, _parallel, _to_pixels, cached, is_prepared, looked_at, prepare
+from .preparing import _to_pixels, cached, is_prepared, looked_at, prepare
 from .randaugment import randaugment
 
 
@@ -90,12 +91,12 @@ def training_batches(
 
     batches = images.batches(order).map(with_draws)
     if by_image:
-        pictures = batches.unbatch().map(with_picture, num_parallel_calls=_parallel(config))
+        pictures = batches.unbatch().map(with_picture, num_parallel_calls=calls(config.pipeline.threads))
         batches = pictures.batch(order.slice_size, drop_remainder=True)
-    batches = batches.map(finished, num_parallel_calls=_parallel(config))
+    batches = batches.map(finished, num_parallel_calls=calls(config.pipeline.threads))
     if config.pipeline.service:
         batches = _distributed(batches, images, config)
-    return _finish(batches, config)
+    return untuned(batches, config.pipeline.threads).prefetch(2)
 
 
 def names_of_step(
