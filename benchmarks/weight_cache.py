@@ -40,7 +40,7 @@ def main() -> None:
 
 def rows_of(file: Path, rounds: int) -> list[dict[str, str]]:
     """A row for each kind of start."""
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in STARTS}
+    found: dict[str, list[list[float]]] = {kind: [] for kind in STARTS}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             cache = Path(folder) / "cache"
