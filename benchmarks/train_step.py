@@ -226,9 +226,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--memory-of", choices=list(SIDES), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    keras.config.set_dtype_policy(POLICIES[options.precision])
     rows = []
     for name in options.models:
+        keras.config.set_dtype_policy(POLICIES[options.precision])  # anew: clear_session takes it back
         size = options.size or ki.get_entry(name).input_size
         if options.memory_of:
             print(peak_megabytes(options.memory_of, name, size, options))
