@@ -22,6 +22,7 @@ from keras import ops
 LEAST, MOST = -128, 127
 WEIGHTS = 127  # symmetric, so that the kernels need no zero point of weights
 _DROPPED = 12  # of the 24 bits of a float32
+_MOST_OF_BIAS = 2.0**22  # steps: sums stay exact, and far from the ends of an integer file's 32 bits
 _PACKAGE = "keras_inception"
 
 
@@ -193,9 +194,15 @@ class IntegerConv(Integers):
         return ops.reshape(kernel, (*self.kernel_shape[:2], self.filters)) if self.kind == "depthwise" else kernel
 
     def kernel_scales(self, kernel: Any) -> Any:
-        """The scale of each output channel of a kernel that has them last."""
+        """The scale of each output channel of a kernel that has them last.
+
+        Where weights are next to nothing beside their bias, as in channels that training has left dead, the bias sets
+        it, which counts in steps of this scale times the input's.
+        """
         largest = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
-        return ops.stop_gradient(to_twelve_bits(ops.maximum(largest, 1e-7) / WEIGHTS))
+        scales = ops.maximum(largest, 1e-7) / WEIGHTS
+        of_bias = ops.abs(self.bias) / _MOST_OF_BIAS / self.input_scales[0]
+        return ops.stop_gradient(to_twelve_bits(ops.maximum(scales, of_bias)))
 
     def call(self, inputs: Any) -> Any:
         """Convolves integers."""
