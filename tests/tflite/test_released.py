@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_helpers import answers
+from tflite_helpers import answer_steps, answers
 
 import keras_inception as ki
 import keras_inception.tflite as kt
@@ -50,6 +50,15 @@ def test_mobilenet_v2_keeps_its_classes_in_eight_bits(shared: Path, tmp_path: Pa
     assert accuracy - kept <= 0.01
     assert all(quantized.size <= 0.28 * row.size for quantized, row in zip(int8, plain, strict=True))
     assert all(row.float_operators == {"SOFTMAX": 1} for row in int8)
+
+
+@pytest.mark.slow
+def test_a_simulation_of_mobilenet_v2_answers_as_its_file(shared: Path, tmp_path: Path):
+    images, _ = photographs(shared, 224)
+    model = ki.MobileNetV2(weights=shared / "weights/mobilenet_v2_1.0_224.h5", include_preprocessing=True)
+    simulation = kt.simulate(model, images[:32], rounding="nearest")
+    found, expected = answer_steps(simulation, images[32:64], tmp_path / "out")
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.proof
