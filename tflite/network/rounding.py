@@ -147,21 +147,23 @@ def _moments(twin: keras.Model, blocks: list[_Block], images: np.ndarray) -> lis
 
 def _patches(layer: Any, values: Any, order: np.random.Generator) -> np.ndarray:
     """A sample of what the layer's kernel is laid over, float32 [groups, patches, inputs]."""
-    import tensorflow as tf
-
+    values = np.asarray(values)
     if isinstance(layer, keras.layers.Dense):
-        return np.asarray(values).reshape(1, -1, values.shape[-1])
+        return values.reshape(1, -1, values.shape[-1])
     (height, width), strides, dilation = layer.kernel_size, layer.strides, layer.dilation_rate
-    patches = tf.image.extract_patches(
-        values, [1, height, width, 1], [1, *strides, 1], [1, *dilation, 1], layer.padding.upper()
-    )
-    rows = patches.numpy().reshape(-1, patches.shape[-1])
-    count = _PATCHES_PER_IMAGE * len(values)
-    if len(rows) > count:
-        rows = rows[order.choice(len(rows), count, replace=False)]
+    reach = [(size - 1) * step + 1 for size, step in zip((height, width), dilation, strict=True)]
+    if layer.padding == "same":
+        sides = zip(values.shape[1:3], strides, reach, strict=True)
+        missing = [max((math.ceil(side / step) - 1) * step + wide - side, 0) for side, step, wide in sides]
+        values = np.pad(values, [(0, 0), *((more // 2, more - more // 2) for more in missing), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(values, reach, (1, 2))
+    windows = windows[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
+    places, count = math.prod(windows.shape[:3]), _PATCHES_PER_IMAGE * len(values)
+    chosen = order.choice(places, count, replace=False) if places > count else np.arange(places)
+    rows = windows[np.unravel_index(chosen, windows.shape[:3])].transpose(0, 2, 3, 1)
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         return rows.reshape(len(rows), height * width, -1).transpose(2, 0, 1)
-    return rows[None]
+    return rows.reshape(1, len(rows), -1)
 
 
 def _is_rounded(layer: Any, least: int) -> bool:
