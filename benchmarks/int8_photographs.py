@@ -11,6 +11,7 @@ over these, with the least and the most.
 import argparse
 import csv
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,10 +22,14 @@ import numpy as np
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception.tflite.pictures.fitting import Fitting, decode
 from keras_inception.tflite.running.litert import LiteRTModel
 
-CSV = Path(__file__).parents[1] / "docs" / "figures" / "int8_photographs.csv"
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests" / "helpers"))
+
+from tflite_helpers import photographs  # noqa: E402
+
+CSV = ROOT / "docs" / "figures" / "int8_photographs.csv"
 SIZE, BATCH = 224, 25
 KINDS = {
     "dynamic": ("dynamic", "compensated"),
@@ -40,7 +45,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="other rows stay")
     options = parser.parse_args()
-    images, labels = photographs(options.photographs)
+    images, labels = photographs(options.photographs, SIZE)
     network = ki.MobileNetV2(weights=options.weights, include_preprocessing=True)
     batches = np.split(images.astype("float32"), range(BATCH, len(images), BATCH))
     floats = np.concatenate([np.asarray(network(batch, training=False)) for batch in batches])
@@ -71,16 +76,6 @@ def main() -> None:
 def percent(shares: np.ndarray) -> str:
     """Their mean, with the least and the most."""
     return f"{100 * shares.mean():.1f} % ({100 * shares.min():.1f} to {100 * shares.max():.1f})"
-
-
-def photographs(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the pictures, and their classes."""
-    known = [guesses[0].class_id for guesses in ki.decode_predictions(np.eye(1000), top=1)]
-    paths = sorted(folder.glob("*.jpg"))
-    paths = [paths[index] for index in np.random.default_rng(0).permutation(len(paths))]
-    fitting = Fitting(central_crop=0.875)  # as the released networks are evaluated
-    images = np.stack([decode(path.read_bytes(), (SIZE, SIZE, 3), fitting).numpy() for path in paths])
-    return images, np.array([known.index(path.stem) for path in paths])
 
 
 def answers(network: object, images: np.ndarray, mode: str, rounding: str) -> np.ndarray:

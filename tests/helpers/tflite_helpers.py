@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 import keras_inception as ki
 import keras_inception.tflite as kt
 from keras_inception.integers import Integers
+from keras_inception.tflite.pictures.fitting import Fitting, decode
 from keras_inception.tflite.running.litert import LiteRTModel
 
 CLASSES = tuple(f"digit {index}" for index in range(10))
@@ -20,6 +21,16 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     """1,797 scans as pixels, uint8 [n, 32, 32, 1], and their labels."""
     data = load_digits()
     return np.kron(np.rint(data.images / 16 * 255), np.ones((1, 4, 4)))[..., None].astype(np.uint8), data.target
+
+
+def photographs(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures named by their WordNet ids, as pixels, and their ImageNet classes, in a shuffled but fixed order."""
+    known = [guesses[0].class_id for guesses in ki.decode_predictions(np.eye(1000), top=1)]
+    paths = sorted(folder.glob("*.jpg"))
+    paths = [paths[index] for index in np.random.default_rng(0).permutation(len(paths))]
+    fitting = Fitting(central_crop=0.875)  # as the released networks are evaluated
+    images = np.stack([decode(path.read_bytes(), (size, size, 3), fitting).numpy() for path in paths])
+    return images, np.array([known.index(path.stem) for path in paths])
 
 
 SIZE = {"classes": 10, "input_shape": (32, 32, 1), "stem": "low_resolution"}

@@ -1,33 +1,19 @@
 """Exports of really trained weights on real photographs; both come from the folder of shared test data."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_helpers import answer_steps, answers
+from tflite_helpers import answer_steps, answers, photographs
 
 import keras_inception as ki
 import keras_inception.tflite as kt
-from keras_inception.tflite.pictures.fitting import Fitting, decode
 from keras_inception.tflite.running.litert import LiteRTModel
-
-
-def photographs(shared: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The 250 photographs of ImageNet classes as pixels, and their labels, in a shuffled but fixed order."""
-    table = shared / "data/imagenet_classes.csv"
-    with table.open(newline="") as file:
-        index_of = {row["wnid"]: int(row["index"]) for row in csv.DictReader(file)}
-    paths = sorted((shared / "data/imagenet_sample").glob("*.jpg"))
-    paths = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
-    fitting = Fitting(central_crop=0.875)  # as the released networks are evaluated
-    images = np.stack([decode(path.read_bytes(), (size, size, 3), fitting).numpy() for path in paths])
-    return images, np.array([index_of[path.stem] for path in paths])
 
 
 @pytest.mark.slow
 def test_mobilenet_v2_keeps_its_classes_in_eight_bits(shared: Path, tmp_path: Path):
-    images, labels = photographs(shared, 224)
+    images, labels = photographs(shared / "data/imagenet_sample", 224)
     model = ki.MobileNetV2(weights=shared / "weights/mobilenet_v2_1.0_224.h5", include_preprocessing=True)
     half, rows = len(images) // 2, []
     unlimited = kt.Limits(agreement=None, accuracy_loss=None)  # held below, on both halves together
@@ -54,7 +40,7 @@ def test_mobilenet_v2_keeps_its_classes_in_eight_bits(shared: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_simulation_of_mobilenet_v2_answers_as_its_file(shared: Path, tmp_path: Path):
-    images, _ = photographs(shared, 224)
+    images, _ = photographs(shared / "data/imagenet_sample", 224)
     model = ki.MobileNetV2(weights=shared / "weights/mobilenet_v2_1.0_224.h5", include_preprocessing=True)
     simulation = kt.simulate(model, images[:32], rounding="nearest")
     found, expected = answer_steps(simulation, images[32:64], tmp_path / "out")
@@ -63,7 +49,7 @@ def test_a_simulation_of_mobilenet_v2_answers_as_its_file(shared: Path, tmp_path
 
 @pytest.mark.proof
 def test_inception_v3_keeps_its_features(shared: Path, tmp_path: Path):
-    images, _ = photographs(shared, 299)
+    images, _ = photographs(shared / "data/imagenet_sample", 299)
     model = ki.InceptionV3(
         include_top=False,
         pooling="avg",

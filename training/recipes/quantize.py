@@ -3,8 +3,9 @@ r"""A trained network, trained on for two epochs as what its int8 file computes:
     keras-inception train --recipe quantize --model.weights runs/mine --data folder:PATH --output runs/mine-int8
     keras-inception export runs/mine-int8
 
-The network, its size and its classifier are those of the run that is named; a released set or a weights file will do as
-well, with `--model.name` and its classes. The trained network's own answers are half of what is learnt.
+The network, its size and its classifier are those of the run that is named; the tag of a released set, or a weights
+file that tells its network, will do as well where the data has its classes. The trained network's own answers are half
+of what is learnt.
 """
 
 from ..config import (
